@@ -1,0 +1,36 @@
+"""The circumstances of one delivery, handed to a handler beside the message."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+from svc.bus import subjects
+
+if TYPE_CHECKING:
+    from svc.bus import bus
+
+
+@dataclasses.dataclass(slots=True)
+class Job:
+    """One delivery of one message."""
+
+    bus: bus.Bus
+    subject: subjects.Subject
+    deadline: float
+    """Unix seconds; the work is worth nothing after it and is cancelled then."""
+    stored_at: float
+    """Unix seconds, the broker's clock."""
+    sequence: int
+    deliveries: int
+    traceparent: str = ""
+    progressed_at: float = dataclasses.field(default_factory=time.monotonic)
+
+    def left_s(self) -> float:
+        """Seconds until the deadline; negative once it has passed."""
+        return self.deadline - time.time()
+
+    def progress(self) -> None:
+        """Say that the work moves on (a token came, a step finished): this is what renews the lease."""
+        self.progressed_at = time.monotonic()
