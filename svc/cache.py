@@ -1,4 +1,4 @@
-"""The shared cache (KeyDB, Valkey or Redis): keys and lifetimes of the document, and no tears when it is gone.
+"""The shared cache (KeyDB, Valkey or Redis): keys, lifetimes, and no tears when it is gone.
 
 The cache may vanish at any time. Every method answers as if nothing were cached while it can't be reached,
 counts that, and `health()` says so; it is asked again after a short pause, so it comes back by itself.
@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 import redis.asyncio
-import redis.exceptions
 import redis.exceptions
 
 from svc.wire import base, status
@@ -92,7 +91,7 @@ class Cache:
         await self.run(name, lambda client: client.set(key, data, ex=ttl))
 
     async def run(self, name: str, command: Callable[[redis.asyncio.Redis], Awaitable[Any]]) -> Any:
-        """Run `command` on the client; None when the cache is away. `name` is the kind of key, for counting."""
+        """Run `command` on the client; None when the cache is away. `name` is the kind of key."""
         if not self.up():
             return None
         try:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from svc.bus import subjects
 
 if TYPE_CHECKING:
-    from svc.bus import bus
+    from svc.bus import api
 
 
 @dataclasses.dataclass(slots=True)
 class Job:
     """One delivery of one message."""
 
-    bus: bus.Bus
+    bus: api.Bus
     subject: subjects.Subject
     deadline: float
     """Unix seconds; the work is worth nothing after it and is cancelled then."""

@@ -22,7 +22,7 @@ from svc.wire import status
 if TYPE_CHECKING:
     import anyio.abc
 
-    from svc.bus import bus, job
+    from svc.bus import api, job
 
 Q = TypeVar("Q", bound=msgspec.Struct)
 R = TypeVar("R", bound=msgspec.Struct)
@@ -81,7 +81,7 @@ class Service:
 class App:
     """What the host gives to a service's composition root."""
 
-    bus: bus.Bus
+    bus: api.Bus
     cache: cache.Cache
     common: config.Common
     tasks: anyio.abc.TaskGroup

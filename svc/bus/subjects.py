@@ -13,7 +13,7 @@ import re
 TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 """The only thing that ever becomes part of a subject."""
 ID_BYTES = 8
-"""64 bits: at 500 turns a second, a collision within the 24 h that a stream remembers has odds of 5 in 100,000."""
+"""64 bits: at 500 turns a second, two ids collide within a stream's 24 h once in 20,000 days."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -25,3 +25,32 @@ class Vitals(Wire, frozen=True, kw_only=True):
     gauges: dict[str, float] = {}
     config: dict[str, str | int | float | bool | None] = {}
     """Effective settings without secrets."""
+
+
+class Endpoint(Wire, frozen=True, kw_only=True):
+    """One method of one instance, with ADR-32's field names."""
+
+    name: str
+    subject: str
+    queue_group: str
+    num_requests: int = 0
+    num_errors: int = 0
+    last_error: str = ""
+    processing_time: int = 0
+    """Nanoseconds in all."""
+    average_processing_time: int = 0
+    """Nanoseconds."""
+
+
+class Stats(Wire, frozen=True, kw_only=True):
+    """The answer to `$SRV.STATS`, ADR-32 with `vitals` added."""
+
+    name: str
+    id: str
+    version: str
+    started: str
+    """RFC 3339."""
+    endpoints: tuple[Endpoint, ...] = ()
+    vitals: Vitals = Vitals(health=Health())
+    type: str = "io.nats.micro.v1.stats_response"
+    metadata: dict[str, str] = {}

@@ -1,0 +1,94 @@
+"""The door to the bus: what every service, surface and command uses."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from svc.wire import record, status
+
+R = TypeVar("R", bound=msgspec.Struct)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Message:
+    """A message as it was read: stored (`sequence` > 0) or just heard."""
+
+    subject: str
+    data: bytes
+    headers: Mapping[str, str]
+    stream: str = ""
+    sequence: int = 0
+    at: float = 0.0
+    """Unix seconds, the broker's store time."""
+
+
+class Bus(Protocol):
+    """One process's connection."""
+
+    instance: str
+    """Unique id of this process on the bus."""
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        request: msgspec.Struct,
+        response: type[R],
+        *,
+        turn: str,
+        n: int | str = 0,
+        within_s: float = 10.0,
+    ) -> R:
+        """Ask a service and wait for its recorded answer.
+
+        The same (service, method, turn, n) is the same call: asking again gives the recorded answer.
+        Raises NotAccepted, Overloaded, NoReply, Refused.
+        """
+        ...
+
+    async def publish(
+        self, subject: str, body: msgspec.Struct, *, headers: Mapping[str, str] | None = None
+    ) -> bool:
+        """Store `body` under `subject`, once: True when this write was the first, False when there was one.
+
+        Raises NotAccepted, Overloaded.
+        """
+        ...
+
+    async def cast(self, subject: str, body: msgspec.Struct) -> None:
+        """Send without storing (tokens for a live preview). Nobody may be listening."""
+        ...
+
+    async def last(self, subject: str) -> Message | None:
+        """The stored message of exactly this subject."""
+        ...
+
+    def listen(self, pattern: str) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
+        """Messages published under `pattern` from now on, stored or not.
+
+        Core NATS: it may miss some while the connection is away, and may repeat.
+        """
+        ...
+
+    def follow(
+        self, stream: str, patterns: tuple[str, ...], *, since: int = 0
+    ) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
+        """Stored messages of a stream in order, without gaps, from `since` + 1 on; 0 = from now on."""
+        ...
+
+    async def survey(self, within_s: float = 0.3) -> tuple[status.Stats, ...]:
+        """Every live instance of every service, as it answers `$SRV.STATS`."""
+        ...
+
+    async def turn_record(self, turn: str) -> record.TurnRecord:
+        """One turn read back from the record."""
+        ...
+
+    def connected(self) -> bool:
+        """Whether the broker is reachable right now."""
+        ...
