@@ -75,6 +75,10 @@ class Service:
     gauges: Callable[[], Mapping[str, float]] = nothing
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     """Effective settings, already without secrets (`config.shown`)."""
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
+    """What tells this instance from others of the same name (`character`)."""
+    describe: str = ""
+    """One sentence for `nats micro info`."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -1,0 +1,171 @@
+"""Recorded calls, the caller's side: publish the request, act only on the stored reply.
+
+A caller listens once per turn to `got.*.*.<turn>.*`, where the server republishes replies after storing them.
+That notification may be missed (a reconnect) and is repeated by a worker that finds its reply recorded
+already, so a caller also reads the record: after every reconnect, now and then, and before giving up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+
+import anyio
+import msgspec
+
+from svc.bus import api, broker, errors, limits, subjects
+from svc.wire import base, envelope
+
+GOT = "got"
+REPLY = "rep"
+
+
+class Scope:
+    """The replies of one turn, as they arrive; shared by all calls this process makes in it."""
+
+    def __init__(self, turn: str) -> None:
+        self.turn = turn
+        self.users = 0
+        self.subscription: broker.Subscription | None = None
+        self._replies: dict[str, bytes] = {}
+        self._waiting: dict[str, asyncio.Future[bytes | None]] = {}
+
+    def arrived(self, message: api.Message, _reply: str) -> None:
+        self.learn(REPLY + message.subject[len(GOT) :], message.data)
+
+    def learn(self, subject: str, data: bytes) -> None:
+        """A reply is known; the first one counts."""
+        if subject in self._replies:
+            return
+        self._replies[subject] = data
+        if (future := self._waiting.pop(subject, None)) and not future.done():
+            future.set_result(data)
+
+    def known(self, subject: str) -> bytes | None:
+        return self._replies.get(subject)
+
+    async def wait(self, subject: str, seconds: float) -> bytes | None:
+        """The reply, or None when it is time to read the record."""
+        if (data := self._replies.get(subject)) is not None:
+            return data
+        future = self._waiting.get(subject)
+        if future is None:
+            future = self._waiting[subject] = asyncio.get_running_loop().create_future()
+        with anyio.move_on_after(max(0.0, seconds)):
+            return await asyncio.shield(future)
+        return None
+
+    def nudge(self) -> None:
+        """Wake everybody who waits, so that they read the record (the connection was away)."""
+        waiting, self._waiting = self._waiting, {}
+        for future in waiting.values():
+            if not future.done():
+                future.set_result(None)
+
+
+class Caller:
+    """Makes calls over one broker connection."""
+
+    def __init__(self, source: broker.Broker) -> None:
+        self._broker = source
+        self._scopes: dict[str, Scope] = {}
+        source.on_reconnect(self._reconnected)
+
+    def _reconnected(self) -> None:
+        for scope in self._scopes.values():
+            scope.nudge()
+
+    @contextlib.asynccontextmanager
+    async def scope(self, turn: str) -> AsyncIterator[Scope]:
+        """Listen to the replies of a turn while the block runs."""
+        scope = self._scopes.get(turn)
+        if scope is None:
+            scope = self._scopes[turn] = Scope(turn)
+        scope.users += 1
+        try:
+            if scope.subscription is None:
+                scope.subscription = await self._broker.subscribe(subjects.of_turn(turn, GOT), scope.arrived)
+            yield scope
+        finally:
+            scope.users -= 1
+            if scope.users == 0:
+                del self._scopes[turn]
+                if scope.subscription is not None:
+                    with anyio.CancelScope(shield=True):
+                        await scope.subscription.close()
+
+    async def recall(self, turn: str) -> dict[str, bytes]:
+        """Every recorded reply of a turn, one request to each of the two recording streams."""
+        pattern = [subjects.of_turn(turn, REPLY)]
+        found: dict[str, bytes] = {}
+
+        async def read(stream: str) -> None:
+            for message in await self._broker.latest(stream, pattern):
+                found[message.subject] = message.data
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read, "RECORD")
+            tasks.start_soon(read, "LOG")
+        return found
+
+    async def call(
+        self,
+        service: str,
+        method: str,
+        request: msgspec.Struct,
+        response: type[api.R],
+        *,
+        turn: str,
+        n: int | str,
+        within_s: float,
+        headers: Mapping[str, str],
+    ) -> api.R:
+        """See `api.Bus.call`."""
+        wanted = subjects.reply(service, method, turn, n)
+        async with self.scope(turn) as scope:
+            data = scope.known(wanted)
+            if data is None:
+                data = await self._ask(scope, wanted, request, within_s, headers)
+        return unwrap(data, response)
+
+    async def _ask(
+        self,
+        scope: Scope,
+        wanted: str,
+        request: msgspec.Struct,
+        within_s: float,
+        headers: Mapping[str, str],
+    ) -> bytes:
+        if within_s <= 0:
+            raise errors.NotAccepted(f"{wanted}: the deadline has passed, nothing was asked")
+        deadline = time.monotonic() + within_s
+        sent = {**headers, broker.DEADLINE: str(int(within_s * 1000))}
+        # The same call may be waiting already (this router took over a turn): that one is as good.
+        with contextlib.suppress(errors.AlreadyRecorded):
+            await self._broker.append("req" + wanted[len(REPLY) :], base.encode(request), sent)
+        while (left := deadline - time.monotonic()) > 0:
+            if (data := await scope.wait(wanted, min(left, limits.RECHECK_S))) is not None:
+                return data
+            if (data := await self._recorded(scope, wanted)) is not None:
+                return data
+        if (data := await self._recorded(scope, wanted)) is not None:
+            return data
+        raise errors.NoReply(f"{wanted}: accepted, but no answer within {within_s:.1f} s")
+
+    async def _recorded(self, scope: Scope, subject: str) -> bytes | None:
+        with contextlib.suppress(errors.NotAccepted):
+            if message := await self._broker.last(subject):
+                scope.learn(subject, message.data)
+        return scope.known(subject)
+
+
+def unwrap(data: bytes, response: type[api.R]) -> api.R:
+    """The result of a recorded reply. Raises Refused with the recorded code."""
+    reply = base.decode(data, envelope.Reply)
+    if not isinstance(reply.refusal, msgspec.UnsetType):
+        raise errors.Refused(reply.refusal.code, reply.refusal.message)
+    if isinstance(reply.result, msgspec.UnsetType):
+        raise errors.Refused("empty_reply", "the recorded reply has neither result nor refusal")
+    return base.decode(reply.result, response)

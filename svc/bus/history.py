@@ -1,0 +1,134 @@
+"""Reading a turn back from the record: its requests and replies put together, in the order they happened."""
+
+from __future__ import annotations
+
+import anyio
+import msgspec
+
+from svc.bus import api, broker, subjects
+from svc.wire import base, envelope, record, turn
+
+STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY")
+
+
+async def messages(source: broker.Broker, turn_id: str) -> list[api.Message]:
+    """Everything stored that carries this turn's id, in order of store time."""
+    found: list[api.Message] = []
+
+    async def read(stream: str) -> None:
+        found.extend(await source.latest(stream, [subjects.of_turn(turn_id)]))
+
+    async with anyio.create_task_group() as tasks:
+        for stream in STREAMS:
+            tasks.start_soon(read, stream)
+    return sorted(found, key=lambda message: message.at)
+
+
+async def turn_record(source: broker.Broker, turn_id: str) -> record.TurnRecord:
+    """See `api.Bus.turn_record`."""
+    return assemble(turn_id, await messages(source, turn_id))
+
+
+def assemble(turn_id: str, stored: list[api.Message]) -> record.TurnRecord:
+    """Put a turn's messages together; pure, so it also works on an exported turn."""
+    if not stored:
+        return record.TurnRecord(turn=turn_id, found=False)
+    parsed = [(subjects.parse(message.subject), message) for message in stored]
+    started = min((m.at for s, m in parsed if s.kind in ("turn", "later")), default=stored[0].at)
+    replies = {(s.a, s.b, s.n): m for s, m in parsed if s.kind == "rep"}
+    requests = {(s.a, s.b, s.n): m for s, m in parsed if s.kind == "log"}
+    steps = [
+        _step(key, request=requests.get(key), reply=replies.get(key), started=started)
+        for key in requests.keys() | replies.keys()
+    ]
+    outcome = next((m for s, m in parsed if (s.kind, s.a, s.b) == ("evt", "turn", "ended")), None)
+    ended = base.decode(outcome.data, turn.Ended) if outcome else None
+    return record.TurnRecord(
+        turn=turn_id,
+        found=True,
+        steps=tuple(sorted(steps, key=lambda step: step.start_ms)),
+        ended=ended,
+        posted=sum((s.kind, s.a, s.b) == ("evt", "message", "posted") for s, _ in parsed),
+        total_ms=_ms((outcome or stored[-1]).at - started),
+    )
+
+
+def _step(
+    key: tuple[str, str, str], *, request: api.Message | None, reply: api.Message | None, started: float
+) -> record.Step:
+    service, method, n = key
+    first = request or reply
+    if first is None:
+        raise ValueError(f"{key}: a step needs a request or a reply")
+    answer = base.decode(reply.data, envelope.Reply) if reply else None
+    refused = answer is not None and not isinstance(answer.refusal, msgspec.UnsetType)
+    result = msgspec.Raw(b"null")
+    if answer is not None and not isinstance(answer.result, msgspec.UnsetType):
+        result = answer.result
+    return record.Step(
+        service=service,
+        method=method,
+        n=n,
+        start_ms=_ms(first.at - started),
+        waited_ms=answer.waited_ms if answer else 0.0,
+        ms=answer.ms if answer else 0.0,
+        total_ms=_ms(reply.at - first.at) if reply else 0.0,
+        status="running" if answer is None else "refused" if refused else "done",
+        detail=_detail(method, answer),
+        request=msgspec.Raw(request.data) if request else msgspec.Raw(b"null"),
+        reply=result,
+    )
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 2)
+
+
+def _detail(method: str, answer: envelope.Reply | None) -> str:
+    """One line about what came back, from fields that several services share."""
+    if answer is None:
+        return "no reply recorded"
+    if not isinstance(answer.refusal, msgspec.UnsetType):
+        return f"{answer.refusal.code}: {answer.refusal.message}".rstrip(": ")
+    if isinstance(answer.result, msgspec.UnsetType):
+        return ""
+    result: dict[str, object] = msgspec.json.decode(answer.result)
+    describe = DETAILS.get(method)
+    line = describe(result) if describe else ""
+    return f"{line} (cached)".strip() if result.get("cached") else line
+
+
+def _generated(result: dict[str, object]) -> str:
+    candidates = result.get("candidates")
+    count = len(candidates) if isinstance(candidates, list) else 0
+    return f"{count} drafts by {result.get('model', '?')}, prompt {result.get('prompt_tokens', '?')} tokens"
+
+
+def _assessed(result: dict[str, object]) -> str:
+    verdicts, best = result.get("verdicts"), result.get("best", 0)
+    if not isinstance(verdicts, list) or not isinstance(best, int) or best >= len(verdicts):
+        return ""
+    verdict = verdicts[best]
+    word = "passed" if verdict.get("accepted") else "refused"
+    reason = f": {verdict['reason']}" if verdict.get("reason") else ""
+    return f"{word} {verdict.get('score', 0):.1f} of {verdict.get('threshold', 0):g}{reason}"
+
+
+def _searched(result: dict[str, object]) -> str:
+    passages = result.get("passages")
+    if not isinstance(passages, list) or not passages:
+        return "nothing relevant"
+    return ", ".join(str(passage.get("title", "?")) for passage in passages)
+
+
+def _advised(result: dict[str, object]) -> str:
+    return f"arm {result.get('arm', 'base')}"
+
+
+DETAILS = {
+    "generate": _generated,
+    "banter": _generated,
+    "assess": _assessed,
+    "search": _searched,
+    "advise": _advised,
+}

@@ -1,0 +1,73 @@
+"""Every deadline, lease, window and size bound of the bus, in one table with the reason for each.
+
+`quahog subjects --write` prints this table into `subjects.md`.
+"""
+
+from __future__ import annotations
+
+HOUR_S = 3600.0
+MIB = 1024 * 1024
+
+# -- sizes -----------------------------------------------------------------------------------------
+BODY_BYTES_MAX = 512 * 1024
+"""Largest body: a prompt of 8,192 tokens with history and passages is under 100 KiB."""
+WORK_MSGS_MAX = 5_000
+"""Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
+WORK_BYTES_MAX = 64 * MIB
+RECORD_BYTES_MAX = 2_048 * MIB
+"""Each recording stream: a day at one turn a second is about 1.3 GiB."""
+STATE_BYTES_MAX = 64 * MIB
+
+# -- how long things are kept ----------------------------------------------------------------------
+RECORD_AGE_S = 24 * HOUR_S
+"""Turns, plans, say, record and log: how far back a turn can be shown and replayed."""
+DEAD_AGE_S = 72 * HOUR_S
+"""Dead letters outlive a weekend."""
+WORK_AGE_S = 600.0
+"""A request nobody took for this long is worth nothing; longer than any deadline."""
+
+# -- deadlines -------------------------------------------------------------------------------------
+TURN_S = 90.0
+"""A user's turn, from the coordinator to the outcome: people have left by then."""
+HANDLE_S = 120.0
+"""A handler of something that carries no deadline of its own; longer than a turn."""
+CALL_S = 10.0
+"""A call that says nothing else."""
+ORCHESTRATE_S = TURN_S + 10.0
+"""The synchronous door waits longer than the turn it waits for."""
+SAY_AGE_S = 300.0
+"""An answer later than this is no answer any more: recorded as expired, not posted."""
+
+# -- leases and retries ----------------------------------------------------------------------------
+ACK_WAIT_S = 30.0
+"""A delivery nobody acked or renewed for this long goes to another process."""
+MODEL_ACK_WAIT_S = 6.0
+"""The model service renews with every token, so a short lease makes takeover fast."""
+STALL_S = 60.0
+"""A handler that made no progress for this long loses its lease even if its process is alive."""
+HEARTBEAT_S = 1.5
+"""How often leases of running handlers are renewed: a quarter of the shortest ack wait."""
+DELIVERIES_MAX = 5
+"""A message delivered this often without an answer is poison: buried."""
+PIN_S = 3.0
+"""A pinned model process that stops pulling for this long loses the pin to the standby."""
+PINNED_PULL_S = 2.0
+"""Pulls of a pinned consumer: shorter than the pin, so one is always open."""
+PULL_S = 5.0
+"""Every pull dies silently with its connection, so none is longer."""
+APPEND_TRY_S = 2.0
+"""One try to store a message, fsync included."""
+APPEND_S = 15.0
+"""All tries together: longer than a broker's restart or a leader election (measured 3.9–8.4 s)."""
+RECHECK_S = 5.0
+"""A waiting caller reads the record this often, in case it missed the notification."""
+STOP_S = 8.0
+"""Handlers get this long to finish when the process is told to stop."""
+LEASE_S = 10.0
+"""A channel's writer keeps it this long without renewing."""
+
+# -- concurrency -----------------------------------------------------------------------------------
+MODEL_SLOTS = 5
+"""Generations in flight: the document's pool of Ollama connections."""
+ACK_PENDING_MAX = 512
+"""Deliveries in progress per queue group, over all its processes."""

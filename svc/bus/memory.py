@@ -1,0 +1,267 @@
+"""The broker in memory: what JetStream does for us, in one process, for unit tests and the simulator.
+
+It keeps the rules the bus relies on: once per subject, work queues that refuse when full and forget what is
+acked, durable consumers whose unacked messages come back, republishing, schedules, direct reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import itertools
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+import anyio
+
+from svc.bus import api, broker, errors, limits, streams, subjects
+
+PULL_S = 0.5
+"""Long enough not to spin, short enough for tests."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Stored:
+    message: api.Message
+    deliveries: int = 0
+    invisible_until: float = 0.0
+    """Monotonic time before which no consumer gets it again."""
+
+
+@dataclasses.dataclass(slots=True)
+class _Durable:
+    consumer: streams.Consumer
+    cursor: int = 0
+    pending: dict[int, _Stored] = dataclasses.field(default_factory=dict)
+
+
+class Memory:
+    """Implements `broker.Broker`. `clock` gives Unix seconds, so that a simulator can run its own time."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._streams: dict[str, dict[int, api.Message]] = {stream.name: {} for stream in streams.STREAMS}
+        self._last: dict[str, int] = {}
+        """Subject -> sequence of its last stored message that still exists."""
+        self._sequences = {stream.name: itertools.count(1) for stream in streams.STREAMS}
+        self._durables: dict[str, _Durable] = {}
+        self._subscriptions: dict[int, tuple[str, broker.Callback]] = {}
+        self._ids = itertools.count()
+        self._schedules: list[tuple[float, str, bytes, dict[str, str]]] = []
+        self._changed = anyio.Event()
+
+    # -- storing ------------------------------------------------------------------------------------
+
+    async def append(
+        self, subject: str, data: bytes, headers: Mapping[str, str], *, expect: int | None = 0
+    ) -> int:
+        await anyio.lowlevel.checkpoint()
+        return self._append(subject, data, dict(headers), expect)
+
+    def _append(self, subject: str, data: bytes, headers: dict[str, str], expect: int | None) -> int:
+        name = streams.stream_of(subject)
+        if name is None:
+            raise errors.NotAccepted(f"no stream stores {subject}")
+        if len(data) > limits.BODY_BYTES_MAX:
+            raise errors.NotAccepted(f"{subject}: {len(data)} bytes is more than {limits.BODY_BYTES_MAX}")
+        stream, stored = streams.BY_NAME[name], self._streams[name]
+        if expect is not None and self._last.get(subject, 0) != expect:
+            raise errors.AlreadyRecorded(subject)
+        if stream.max_msgs >= 0 and len(stored) >= stream.max_msgs:
+            raise errors.Overloaded(f"{subject}: the queue is full")
+        sequence = next(self._sequences[name])
+        if stream.max_msgs_per_subject == 1 and (previous := self._last.get(subject)):
+            stored.pop(previous, None)
+        message = api.Message(subject, data, headers, name, sequence, self._clock())
+        stored[sequence] = message
+        self._last[subject] = sequence
+        if schedule := headers.get(broker.SCHEDULE):
+            self._plan(schedule, headers, data)
+        self._hear(message, "")
+        if stream.republish and subjects.matches(stream.republish[0], subject):
+            prefix = stream.republish[1].removesuffix(">")
+            self._publish(prefix + subject.partition(".")[2], data, headers)
+        self._notify()
+        return sequence
+
+    def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
+        """Core publish: into the stream that captures it, or to whoever listens."""
+        if streams.stream_of(subject):
+            self._append(subject, data, headers, None)
+        else:
+            self._hear(api.Message(subject, data, headers), "")
+
+    def _plan(self, schedule: str, headers: dict[str, str], data: bytes) -> None:
+        at = datetime.datetime.fromisoformat(schedule.removeprefix("@at ")).timestamp()
+        kept = {key: value for key, value in headers.items() if not key.startswith("Nats-")}
+        self._schedules.append((at, headers[broker.SCHEDULE_TARGET], data, kept))
+
+    def _fire(self) -> None:
+        due = [plan for plan in self._schedules if plan[0] <= self._clock()]
+        for plan in sorted(due, key=lambda plan: plan[0]):
+            self._schedules.remove(plan)
+            self._append(plan[1], plan[2], plan[3], None)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    # -- reading --------------------------------------------------------------------------------------
+
+    async def last(self, subject: str) -> api.Message | None:
+        await anyio.lowlevel.checkpoint()
+        name = streams.stream_of(subject)
+        return self._streams[name].get(self._last.get(subject, 0)) if name else None
+
+    async def latest(self, stream: str, patterns: Sequence[str]) -> list[api.Message]:
+        await anyio.lowlevel.checkpoint()
+        return [
+            message
+            for sequence, message in sorted(self._streams[stream].items())
+            if self._last.get(message.subject) == sequence
+            and any(subjects.matches(pattern, message.subject) for pattern in patterns)
+        ]
+
+    @contextlib.asynccontextmanager
+    async def follow(
+        self, stream: str, patterns: tuple[str, ...], *, since: int
+    ) -> AsyncIterator[AsyncIterator[api.Message]]:
+        start = since or max(self._streams[stream], default=0)
+
+        async def messages() -> AsyncIterator[api.Message]:
+            sequence = start
+            while True:
+                changed = self._changed
+                for number, message in sorted(self._streams[stream].items()):
+                    if number > sequence and any(subjects.matches(p, message.subject) for p in patterns):
+                        sequence = number
+                        yield message
+                with anyio.move_on_after(PULL_S):
+                    await changed.wait()
+
+        yield messages()
+
+    # -- core ------------------------------------------------------------------------------------------
+
+    async def cast(
+        self, subject: str, data: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._hear(api.Message(subject, data, dict(headers or {})), reply)
+
+    def _hear(self, message: api.Message, reply: str) -> None:
+        for pattern, callback in tuple(self._subscriptions.values()):
+            if subjects.matches(pattern, message.subject):
+                callback(message, reply)
+
+    async def subscribe(self, pattern: str, callback: broker.Callback) -> broker.Subscription:
+        number = next(self._ids)
+        self._subscriptions[number] = (pattern, callback)
+        return _Subscription(lambda: self._subscriptions.pop(number, None))
+
+    # -- working off -------------------------------------------------------------------------------------
+
+    async def puller(self, consumer: streams.Consumer, slots: int) -> broker.Puller:
+        durable = self._durables.setdefault(consumer.name, _Durable(consumer))
+        return _Puller(self, durable)
+
+    def take(self, durable: _Durable) -> broker.Delivery | None:
+        """The next message a durable consumer may have, or None."""
+        self._fire()
+        now, consumer = time.monotonic(), durable.consumer
+        for stored in durable.pending.values():
+            if stored.invisible_until <= now:
+                return self._deliver(durable, stored, now)
+        if len(durable.pending) >= consumer.max_ack_pending:
+            return None
+        for sequence in sorted(self._streams[consumer.stream]):
+            message = self._streams[consumer.stream][sequence]
+            if sequence > durable.cursor and any(
+                subjects.matches(pattern, message.subject) for pattern in consumer.filters
+            ):
+                durable.cursor = sequence
+                stored = durable.pending[sequence] = _Stored(message)
+                return self._deliver(durable, stored, now)
+        return None
+
+    def _deliver(self, durable: _Durable, stored: _Stored, now: float) -> broker.Delivery:
+        stored.deliveries += 1
+        stored.invisible_until = now + durable.consumer.ack_wait_s
+        token = f"{durable.consumer.name}.{stored.message.sequence}"
+        return broker.Delivery(stored.message, stored.deliveries, token)
+
+    def _pending(self, delivery: broker.Delivery) -> tuple[_Durable, _Stored] | None:
+        name, _, sequence = delivery.token.rpartition(".")
+        durable = self._durables[name]
+        stored = durable.pending.get(int(sequence))
+        return (durable, stored) if stored else None
+
+    async def ack(self, delivery: broker.Delivery) -> None:
+        await anyio.lowlevel.checkpoint()
+        if found := self._pending(delivery):
+            durable, stored = found
+            del durable.pending[stored.message.sequence]
+            if streams.BY_NAME[durable.consumer.stream].retention == "workqueue":
+                self._streams[durable.consumer.stream].pop(stored.message.sequence, None)
+                if self._last.get(stored.message.subject) == stored.message.sequence:
+                    del self._last[stored.message.subject]
+
+    async def nak(self, delivery: broker.Delivery, after_s: float = 0.0) -> None:
+        await anyio.lowlevel.checkpoint()
+        if found := self._pending(delivery):
+            found[1].invisible_until = time.monotonic() + after_s
+            self._notify()
+
+    async def renew(self, delivery: broker.Delivery) -> None:
+        await anyio.lowlevel.checkpoint()
+        if found := self._pending(delivery):
+            found[1].invisible_until = time.monotonic() + found[0].consumer.ack_wait_s
+
+    async def term(self, delivery: broker.Delivery, reason: str) -> None:
+        await self.ack(delivery)
+
+    async def changed(self) -> None:
+        """Something was stored or given back, or a moment passed (leases and schedules run out silently)."""
+        with anyio.move_on_after(0.02):
+            await self._changed.wait()
+
+    # -- the rest ----------------------------------------------------------------------------------------
+
+    async def ensure(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
+    def connected(self) -> bool:
+        return True
+
+    def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+    async def close(self) -> None:
+        self._subscriptions.clear()
+
+
+class _Subscription:
+    def __init__(self, forget: Callable[[], object]) -> None:
+        self._forget = forget
+
+    async def close(self) -> None:
+        self._forget()
+
+
+class _Puller:
+    def __init__(self, source: Memory, durable: _Durable) -> None:
+        self._memory = source
+        self._durable = durable
+        self._stopping = False
+
+    async def next(self, slot: int) -> broker.Delivery | None:
+        with anyio.move_on_after(PULL_S):
+            while not self._stopping:
+                if delivery := self._memory.take(self._durable):
+                    return delivery
+                await self._memory.changed()
+        return None
+
+    async def stop(self) -> None:
+        self._stopping = True

@@ -1,0 +1,218 @@
+"""What happens around a handler, one idea a function. Their order is one line in `chain_for_answer` and in
+`chain_for_listen`; read it from the inside out.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+
+from svc.bus import broker, errors, job, limits, service, status, subjects
+from svc.wire import base, envelope
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Work = Callable[[broker.Delivery, job.Job], Awaitable[T]]
+Outcome = envelope.Refusal | None
+"""None = done; otherwise the recorded answer was no."""
+GOT = "got"
+RETRIED = (errors.NotAccepted, errors.Overloaded, errors.NoReply)
+"""Trouble of the bus, not of the message: the message is worth another delivery."""
+
+
+def chain_for_answer(
+    source: broker.Broker, instance: str, answer: service.Answer[Any, Any], tally: status.Tally
+) -> Work[None]:
+    """Decode and answer, within the deadline; bury what fails; record the reply; count and log."""
+    return counted(tally, recorded(source, instance, buried(source, bounded(answered(answer)))))
+
+
+def chain_for_listen(source: broker.Broker, listen: service.Listen[Any], tally: status.Tally) -> Work[None]:
+    """Decode and handle, within the deadline; bury what fails; count and log."""
+    return counted(tally, quiet(buried(source, bounded(heard(listen)))))
+
+
+def answered(answer: service.Answer[Any, Any]) -> Work[envelope.Reply]:
+    """The handler itself: bytes in, reply out."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        request = _decode(delivery.message.data, answer.request)
+        result = await answer.handler(request, job_)
+        return envelope.Reply(result=msgspec.Raw(base.encode(result)))
+
+    return work
+
+
+def heard(listen: service.Listen[Any]) -> Work[envelope.Reply]:
+    """The handler of something nobody waits for; its reply is empty."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        await listen.handler(_decode(delivery.message.data, listen.body), job_)
+        return envelope.Reply()
+
+    return work
+
+
+def bounded(inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
+    """Cancel the work at its deadline; don't even start what is late."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        left = job_.left_s()
+        if left > 0:
+            with anyio.move_on_after(left):
+                return await inner(delivery, job_)
+        raise errors.Refused("deadline_passed", "the caller no longer waits for this")
+
+    return work
+
+
+def buried(source: broker.Broker, inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
+    """Turn a refusal into a reply, and a failure into a dead letter and a reply.
+
+    Raises Retry when the message deserves another delivery and has some left.
+    """
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        try:
+            if delivery.deliveries > limits.DELIVERIES_MAX:
+                raise PoisonError(f"delivered {delivery.deliveries} times without an answer")
+            return await inner(delivery, job_)
+        except errors.Refused as refusal:
+            return envelope.Reply(refusal=envelope.Refusal(code=refusal.code, message=refusal.message))
+        except (errors.Retry, *RETRIED) as error:
+            if delivery.deliveries < limits.DELIVERIES_MAX:
+                raise errors.Retry(str(error), getattr(error, "after_s", 1.0)) from error
+            return await bury(source, delivery, error)
+        except Exception as error:
+            return await bury(source, delivery, error)
+
+    return work
+
+
+def recorded(source: broker.Broker, instance: str, inner: Work[envelope.Reply]) -> Work[Outcome]:
+    """Answer from the record when there is one; else record the reply, once, before the message is acked."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> Outcome:
+        wanted = "rep" + delivery.message.subject[len("req") :]
+        if delivery.deliveries > 1 and await _announce(source, wanted):
+            return None
+        started = time.perf_counter()
+        waited_ms = max(0.0, (time.time() - delivery.message.at) * 1000)
+        reply = await inner(delivery, job_)
+        body = msgspec.structs.replace(
+            reply,
+            ms=round((time.perf_counter() - started) * 1000, 3),
+            waited_ms=round(waited_ms, 3),
+            instance=instance,
+            deliveries=delivery.deliveries,
+        )
+        headers = {broker.TRACEPARENT: job_.traceparent} if job_.traceparent else {}
+        try:
+            await source.append(wanted, base.encode(body), headers)
+        except errors.AlreadyRecorded:
+            # Somebody else was faster, or an earlier try of ours was stored after all: that one counts.
+            await _announce(source, wanted)
+        return _outcome(reply)
+
+    return work
+
+
+async def _announce(source: broker.Broker, subject: str) -> bool:
+    """Tell waiting callers about a reply recorded earlier; False when there is none."""
+    stored = await source.last(subject)
+    if stored is None:
+        return False
+    await source.cast(GOT + subject[len("rep") :], stored.data)
+    return True
+
+
+def quiet(inner: Work[envelope.Reply]) -> Work[Outcome]:
+    """Nobody waits for a reply: a refusal is only counted and logged."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> Outcome:
+        return _outcome(await inner(delivery, job_))
+
+    return work
+
+
+def _outcome(reply: envelope.Reply) -> Outcome:
+    return None if isinstance(reply.refusal, msgspec.UnsetType) else reply.refusal
+
+
+def counted(tally: status.Tally, inner: Work[Outcome]) -> Work[None]:
+    """Count, time and log; passes Retry on."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> None:
+        started, error = time.perf_counter(), ""
+        try:
+            if refusal := await inner(delivery, job_):
+                error = f"{refusal.code}: {refusal.message}"
+        except errors.Retry as retry:
+            error = f"retry: {retry}"
+            raise
+        finally:
+            ms = (time.perf_counter() - started) * 1000
+            tally.count(ms, error)
+            level = logging.WARNING if error else logging.DEBUG
+            if log.isEnabledFor(level):
+                extra = {
+                    "subject": delivery.message.subject,
+                    "turn": job_.subject.turn,
+                    "ms": round(ms, 2),
+                    "deliveries": delivery.deliveries,
+                }
+                log.log(level, error or "done", extra=extra)
+
+    return work
+
+
+class PoisonError(errors.BusError):
+    """A message that kills or hangs whoever takes it."""
+
+
+def _decode(data: bytes, kind: type[T]) -> T:
+    try:
+        return base.decode(data, kind)
+    except msgspec.MsgspecError as error:
+        raise errors.Refused("bad_request", f"the body is not a {kind.__name__}: {error}") from None
+
+
+async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exception) -> envelope.Reply:
+    """Put a message into DEAD with the reason; returns the refusal its caller gets. May run twice."""
+    message = delivery.message
+    reason = f"{type(error).__name__}: {error}"
+    log.error("buried %s: %s", message.subject, reason, exc_info=error)
+    try:
+        body = message.data.decode()
+    except UnicodeDecodeError:
+        body = "base64:" + base64.b64encode(message.data).decode()
+    dead = envelope.Dead(
+        subject=message.subject,
+        stream=message.stream,
+        reason=reason,
+        deliveries=delivery.deliveries,
+        at=time.time(),
+        headers=dict(message.headers),
+        body=body,
+    )
+    try:
+        await source.append(dead_subject(message.subject, message.sequence), base.encode(dead), {})
+    except errors.AlreadyRecorded:
+        log.debug("%s was buried before", message.subject)
+    return envelope.Reply(refusal=envelope.Refusal(code="buried", message=reason))
+
+
+def dead_subject(subject: str, sequence: int) -> str:
+    """`dead.<kind>.<service>.<turn>.<n>`; a subject that isn't ours is buried under its hash."""
+    try:
+        parsed = subjects.parse(subject)
+    except ValueError:
+        return subjects.dead("alien", "unknown", subjects.short_hash(subject), sequence)
+    return subjects.dead(parsed.kind, parsed.a, parsed.turn, f"{parsed.n}-{sequence}"[:64])

@@ -1,0 +1,147 @@
+"""Pulling single messages off a durable consumer, pinned or not, through the raw JetStream API.
+
+nats-py's own `fetch` knows no priority groups, and a slot that prefetches would let `ack_wait` run out while
+its messages wait. So: a slot asks for one message when it is free. All slots of a process share one inbox.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Protocol
+
+import anyio
+import msgspec
+from nats.aio import msg as nats_msg
+
+from svc.bus import api, broker, limits, streams
+
+if TYPE_CHECKING:
+    from svc.bus import jetstream
+
+log = logging.getLogger(__name__)
+
+GRACE_S = 1.0
+"""The server ends a pull itself; only when it stays silent this much longer do we stop waiting."""
+PAUSE_S = 0.25
+"""After an answer that says the consumer can't serve now (leader change, deleted)."""
+WRONG_PIN = "423"
+NOTHING = {"408", "404"}
+
+
+class _Sub(Protocol):
+    async def drain(self) -> None: ...
+
+
+class Puller:
+    """Implements `broker.Puller`."""
+
+    def __init__(self, jet: jetstream.JetStream, consumer: streams.Consumer, slots: int) -> None:
+        self._jet = jet
+        self._consumer = consumer
+        self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
+        self._expires_s = limits.PINNED_PULL_S if consumer.pinned else limits.PULL_S
+        self._inbox = jet.nc.new_inbox()
+        self._waiting: list[asyncio.Future[broker.Delivery | None] | None] = [None] * slots
+        self._pin = ""
+        self._pause_s = 0.0
+        self._stopping = False
+        self._subscription: _Sub | None = None
+        self._forget = jet.on_reconnect(self._wake)
+
+    @classmethod
+    async def start(cls, jet: jetstream.JetStream, consumer: streams.Consumer, slots: int) -> Puller:
+        puller = cls(jet, consumer, slots)
+        puller._subscription = await jet.nc.subscribe(f"{puller._inbox}.*", cb=puller._arrived)
+        return puller
+
+    async def next(self, slot: int) -> broker.Delivery | None:
+        if self._pause_s:
+            pause, self._pause_s = self._pause_s, 0.0
+            await anyio.sleep(pause)
+        if self._stopping:
+            return None
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[broker.Delivery | None] = loop.create_future()
+        self._waiting[slot] = future
+        timer = loop.call_later(self._expires_s + GRACE_S, _resolve, future, None)
+        try:
+            await self._jet.cast(self._subject, self._request(), reply=f"{self._inbox}.{slot}")
+            return await future
+        finally:
+            timer.cancel()
+            self._waiting[slot] = None
+
+    def _request(self) -> bytes:
+        request: dict[str, Any] = {"batch": 1, "expires": int(self._expires_s * streams.NANO)}
+        if self._consumer.pinned:
+            request["group"] = streams.PIN_GROUP
+            if self._pin:
+                request["id"] = self._pin
+        return msgspec.json.encode(request)
+
+    async def _arrived(self, message: nats_msg.Msg) -> None:
+        future = self._waiting[int(message.subject.rpartition(".")[2])]
+        headers = message.headers or {}
+        if status := headers.get("Status"):
+            if status == WRONG_PIN:
+                self._pin = ""
+            elif status not in NOTHING:
+                self._pause_s = PAUSE_S
+            _resolve(future, None)
+            return
+        self._pin = headers.get("Nats-Pin-Id", self._pin)
+        delivery = parse(message)
+        if self._stopping or future is None or future.done():
+            await self._jet.nak(delivery)
+        else:
+            future.set_result(delivery)
+
+    def _wake(self) -> None:
+        """Every pull in flight died with the connection: ask again at once."""
+        for future in self._waiting:
+            _resolve(future, None)
+
+    async def stop(self) -> None:
+        self._stopping = True
+        self._forget()
+        self._wake()
+        if self._subscription is not None and self._jet.nc.is_connected:
+            # UNSUB, then wait for what the server had already sent: `_arrived` gives it back.
+            await self._subscription.drain()
+
+
+def _resolve(future: asyncio.Future[broker.Delivery | None] | None, value: broker.Delivery | None) -> None:
+    if future is not None and not future.done():
+        future.set_result(value)
+
+
+def parse(message: nats_msg.Msg) -> broker.Delivery:
+    """A delivered message with the counters of its reply subject."""
+    stream, _, delivered, sequence, _, nanoseconds = _metadata(message.reply)
+    return broker.Delivery(
+        message=api.Message(
+            subject=message.subject,
+            data=message.data,
+            headers=message.headers or {},
+            stream=stream,
+            sequence=int(sequence),
+            at=int(nanoseconds) / streams.NANO,
+        ),
+        deliveries=int(delivered),
+        token=message.reply,
+    )
+
+
+def consumer_sequence(message: nats_msg.Msg) -> int:
+    """Counts what this consumer delivered, without gaps."""
+    return int(_metadata(message.reply)[4])
+
+
+def _metadata(reply: str) -> list[str]:
+    """stream, consumer, delivered, stream sequence, consumer sequence, nanoseconds of `$JS.ACK.…`.
+
+    Newer servers may put domain and account before the stream.
+    """
+    tokens = reply.split(".")
+    return tokens[2:8] if len(tokens) == 9 else tokens[4:10]

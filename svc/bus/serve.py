@@ -1,0 +1,169 @@
+"""Serving: one worker loop per slot, leases renewed by progress, and a stop that loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+import anyio
+
+from svc.bus import (
+    broker,
+    connection,
+    errors,
+    job,
+    limits,
+    middleware,
+    service,
+    status,
+    streams,
+    subjects,
+    trace,
+)
+
+log = logging.getLogger(__name__)
+
+IDLE_PULLS = 2
+"""Pulls a queue group member keeps open: two hide the round trip, more only cost idle processor time."""
+RESTORE_S = 1.0
+"""A delivery whose reply could not be stored comes back after this."""
+
+
+class Server:
+    """Works off everything one service answers and listens to."""
+
+    def __init__(self, bus: connection.Connection, served: service.Service) -> None:
+        self._bus = bus
+        self._broker = bus.broker
+        self._service = served
+        self._tallies: dict[str, status.Tally] = {}
+        self._running: dict[int, tuple[broker.Delivery, job.Job]] = {}
+        self._chains: dict[str, dict[str, middleware.Work[None]]] = {}
+        self._slots: dict[str, int] = {}
+        self._stopping = False
+        self._idle = anyio.Event()
+        for answer in served.answers:
+            consumer = streams.consumer_of(served.name, answer.method).name
+            chain = middleware.chain_for_answer(
+                self._broker, bus.instance, answer, self._tally(answer.method)
+            )
+            self._add(consumer, f"req.{served.name}.{answer.method}", chain, answer.slots)
+        for listen in served.listens:
+            chain = middleware.chain_for_listen(self._broker, listen, self._tally(listen.subject))
+            self._add(listen.consumer, listen.subject, chain, listen.slots)
+
+    def _tally(self, name: str) -> status.Tally:
+        return self._tallies.setdefault(name, status.Tally())
+
+    def _add(self, consumer: str, prefix: str, chain: middleware.Work[None], slots: int) -> None:
+        self._chains.setdefault(consumer, {})[prefix] = chain
+        self._slots[consumer] = max(slots, self._slots.get(consumer, 0))
+
+    async def run(self, stop: anyio.Event, ready: Callable[[], None]) -> None:
+        """Serve until `stop` is set: stop taking, let handlers finish, give back what is left.
+
+        `ready` is called once every consumer is being pulled.
+        """
+        responder = status.Responder(self._broker, self._bus.instance, self._service, self._tallies)
+        async with responder.answering(), anyio.create_task_group() as tasks:
+            pullers = []
+            for name in self._chains:
+                consumer = streams.consumer(name)
+                # A pinned process whose pulls are all busy looks dead to the server: one slot to spare.
+                slots = self._slots[name] + (1 if consumer.pinned else 0)
+                puller = await self._broker.puller(consumer, slots)
+                pullers.append(puller)
+                permits = asyncio.Semaphore(IDLE_PULLS)
+                for slot in range(slots):
+                    tasks.start_soon(self._loop, puller, slot, permits, self._chains[name])
+            tasks.start_soon(self._renew_leases)
+            ready()
+            await stop.wait()
+            self._stopping = True
+            for puller in pullers:
+                await puller.stop()
+            with anyio.move_on_after(limits.STOP_S):
+                if self._running:
+                    await self._idle.wait()
+            tasks.cancel_scope.cancel()
+
+    async def _loop(
+        self,
+        puller: broker.Puller,
+        slot: int,
+        permits: asyncio.Semaphore,
+        chains: dict[str, middleware.Work[None]],
+    ) -> None:
+        while not self._stopping:
+            async with permits:
+                delivery = await puller.next(slot)
+            if delivery is not None:
+                await self._work(delivery, chains)
+
+    async def _work(self, delivery: broker.Delivery, chains: dict[str, middleware.Work[None]]) -> None:
+        message = delivery.message
+        try:
+            subject = subjects.parse(message.subject)
+            chain = chains[_prefix(subject, chains)]
+        except (ValueError, KeyError) as error:
+            with contextlib.suppress(errors.BusError):  # not buried = not acked: it comes back
+                await middleware.bury(self._broker, delivery, error)
+                await self._broker.term(delivery, "nobody handles this subject")
+            return
+        circumstances = self._job(delivery, subject)
+        self._running[id(delivery)] = (delivery, circumstances)
+        try:
+            with trace.active(circumstances.traceparent):
+                await chain(delivery, circumstances)
+        except errors.Retry as retry:
+            await self._broker.nak(delivery, retry.after_s)
+        except errors.BusError as error:
+            log.warning("%s comes back: %s", message.subject, error)
+            await self._broker.nak(delivery, RESTORE_S)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await self._broker.nak(delivery)
+            raise
+        else:
+            await self._broker.ack(delivery)
+        finally:
+            del self._running[id(delivery)]
+            if self._stopping and not self._running:
+                self._idle.set()
+
+    def _job(self, delivery: broker.Delivery, subject: subjects.Subject) -> job.Job:
+        message = delivery.message
+        given = message.headers.get(broker.DEADLINE, "")
+        deadline = message.at + int(given) / 1000 if given.isdecimal() else time.time() + limits.HANDLE_S
+        return job.Job(
+            bus=self._bus,
+            subject=subject,
+            deadline=deadline,
+            stored_at=message.at,
+            sequence=message.sequence,
+            deliveries=delivery.deliveries,
+            traceparent=message.headers.get(broker.TRACEPARENT) or trace.of_turn(subject.turn),
+        )
+
+    async def _renew_leases(self) -> None:
+        """Renew what moves on. A handler without progress loses its lease although its process is alive."""
+        while True:
+            await anyio.sleep(limits.HEARTBEAT_S)
+            now = time.monotonic()
+            for delivery, circumstances in tuple(self._running.values()):
+                if now - circumstances.progressed_at < limits.STALL_S:
+                    await self._broker.renew(delivery)
+
+
+def _prefix(subject: subjects.Subject, chains: dict[str, middleware.Work[None]]) -> str:
+    """The longest registered prefix of a subject: three tokens, or two. Raises KeyError."""
+    three = f"{subject.kind}.{subject.a}.{subject.b}"
+    two = f"{subject.kind}.{subject.a}"
+    if three in chains:
+        return three
+    if two in chains:
+        return two
+    raise KeyError(f"no handler for {three}")

@@ -1,0 +1,91 @@
+"""STATE: the key-value bucket of what must outlive the cache, with compare-and-set, and leases on top of it.
+
+It is a JetStream key-value bucket (`nats kv ls STATE` shows it); a key is one subject whose last message is
+the value, so a compare-and-set is a publish that expects the last sequence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import time
+
+import msgspec
+
+from svc.bus import broker, errors, limits, streams
+from svc.wire import base
+
+KEY = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Entry:
+    data: bytes
+    revision: int
+    """Sequence of the last write: what a compare-and-set must name."""
+
+
+class State:
+    def __init__(self, source: broker.Broker) -> None:
+        self._broker = source
+
+    async def get(self, key: str) -> Entry | None:
+        message = await self._broker.last(_subject(key))
+        return None if message is None else Entry(message.data, message.sequence)
+
+    async def put(self, key: str, value: msgspec.Struct, *, revision: int | None = None) -> int | None:
+        """Write `value`; its new revision.
+
+        With `revision` (0 = must not exist) only when nobody wrote since: None means somebody did.
+        """
+        try:
+            return await self._broker.append(_subject(key), base.encode(value), {}, expect=revision)
+        except errors.AlreadyRecorded:
+            return None
+
+
+def _subject(key: str) -> str:
+    if not KEY.fullmatch(key):
+        raise ValueError(f"{key!r} is not a key: dotted words of A-Z a-z 0-9 _ -")
+    return streams.STATE_PREFIX + key
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Who holds something, and until when (Unix seconds)."""
+
+    owner: str
+    until: float
+
+
+class Leases:
+    """Exclusive, expiring ownership of names: one writer per channel, over any number of processes."""
+
+    def __init__(self, store: State, owner: str, seconds: float = limits.LEASE_S) -> None:
+        self._state = store
+        self._owner = owner
+        self._seconds = seconds
+        self._held: dict[str, tuple[float, int]] = {}
+
+    async def acquire(self, name: str) -> bool:
+        """True when it is ours now and for at least half its time. Costs nothing while we hold it."""
+        now = time.time()
+        until, revision = self._held.get(name, (0.0, 0))
+        if until - now > self._seconds / 2:
+            return True
+        if until <= now:
+            entry = await self._state.get(name)
+            revision = entry.revision if entry else 0
+            if entry and (held := base.decode(entry.data, Lease)).owner != self._owner and held.until > now:
+                return False
+        lease = Lease(self._owner, now + self._seconds)
+        written = await self._state.put(name, lease, revision=revision)
+        if written is None:
+            self._held.pop(name, None)
+            return False
+        self._held[name] = (lease.until, written)
+        return True
+
+    def forget(self) -> None:
+        """Drop what has run out, so that idle names cost no memory."""
+        now = time.time()
+        self._held = {name: held for name, held in self._held.items() if held[0] > now}
