@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -32,5 +32,5 @@ def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
 
 def decode(data: bytes | msgspec.Raw, kind: type[S]) -> S:
     """Decode `data` as `kind`. Raises `msgspec.ValidationError` naming the field that is wrong."""
-    decoded: S = _decoder(kind).decode(data)
-    return decoded
+    decoder: msgspec.json.Decoder[S] = _decoder(cast("type[Any]", kind))
+    return decoder.decode(data)

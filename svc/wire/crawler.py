@@ -36,6 +36,8 @@ class CrawlStatus(Wire, frozen=True, kw_only=True):
     chunks: int = 0
     embedded: int = 0
     """Chunks that were new or changed and so had to be embedded."""
+    skipped: tuple[str, ...] = ()
+    """Articles that could not be used, each with the reason: `people/x.md: not UTF-8`."""
     error: str = ""
     seconds: float = 0.0
 

@@ -51,6 +51,8 @@ class Attempt(Wire, frozen=True, kw_only=True):
     accepted: bool = False
     reason: str = ""
     """Why it was refused, in one sentence, or what failed."""
+    cause: str = ""
+    """The hard stop or component that refused it, `service` when a step failed."""
     changed: tuple[str, ...] = ()
     """What this attempt did differently from the one before."""
     ms: float = 0.0
