@@ -36,7 +36,8 @@ class TerminalFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.datetime.fromtimestamp(record.created).strftime("%H:%M:%S.%f")[:-3]
-        fields = " ".join(f"{name}={value}" for name in FIELDS if (value := getattr(record, name, None)) is not None)
+        present = ((name, getattr(record, name, None)) for name in FIELDS)
+        fields = " ".join(f"{name}={value}" for name, value in present if value is not None)
         colour = COLOURS.get(record.levelname, "")
         line = f"{at} {colour}{record.levelname.lower():<7}\x1b[0m {record.name}: {record.getMessage()}"
         if fields:

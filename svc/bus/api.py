@@ -5,11 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
 from svc.wire import record, status
+
+if TYPE_CHECKING:
+    from svc.bus import calls, state
+
+NOW = 0
+"""Follow from now on."""
+FIRST = -1
+"""Follow from the first message that is still kept."""
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -32,6 +40,8 @@ class Bus(Protocol):
 
     instance: str
     """Unique id of this process on the bus."""
+    state: state.State
+    """What must outlive the cache."""
 
     async def call(
         self,
@@ -76,9 +86,16 @@ class Bus(Protocol):
         ...
 
     def follow(
-        self, stream: str, patterns: tuple[str, ...], *, since: int = 0
+        self, stream: str, patterns: tuple[str, ...], *, since: int = NOW
     ) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
-        """Stored messages of a stream in order, without gaps, from `since` + 1 on; 0 = from now on."""
+        """Stored messages of a stream in order, without gaps, from sequence `since` + 1 on; never ends.
+
+        `since` may also be `NOW` or `FIRST`.
+        """
+        ...
+
+    def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[Message]:
+        """Everything a stream has stored so far under `patterns`, in order; then it ends."""
         ...
 
     async def survey(self, within_s: float = 0.3) -> tuple[status.Stats, ...]:
@@ -87,6 +104,18 @@ class Bus(Protocol):
 
     async def turn_record(self, turn: str) -> record.TurnRecord:
         """One turn read back from the record."""
+        ...
+
+    def scope(self, turn: str) -> AbstractAsyncContextManager[calls.Scope]:
+        """Listen to a turn's replies once, for all calls made inside the block."""
+        ...
+
+    async def recall(self, turn: str) -> dict[str, bytes]:
+        """Every recorded reply of a turn, subject -> body."""
+        ...
+
+    async def ended(self, turn: str) -> Message | None:
+        """The recorded outcome of a turn, if it has one."""
         ...
 
     def connected(self) -> bool:

@@ -42,9 +42,9 @@ class Subscription(Protocol):
 
 
 class Puller(Protocol):
-    """Takes single messages of one consumer, one at a time per slot."""
+    """Takes single messages of one consumer; several slots may wait at once."""
 
-    async def next(self, slot: int) -> Delivery | None:
+    async def next(self) -> Delivery | None:
         """The next message, or None after a few seconds without one."""
         ...
 
@@ -81,7 +81,7 @@ class Broker(Protocol):
         """Hear what is published under `pattern` from now on, stored or not."""
         ...
 
-    async def puller(self, consumer: streams.Consumer, slots: int) -> Puller:
+    async def puller(self, consumer: streams.Consumer) -> Puller:
         """Start taking messages of a durable consumer, creating it where needed."""
         ...
 
@@ -89,6 +89,10 @@ class Broker(Protocol):
         self, stream: str, patterns: tuple[str, ...], *, since: int
     ) -> AbstractAsyncContextManager[AsyncIterator[api.Message]]:
         """See `api.Bus.follow`."""
+        ...
+
+    def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
+        """See `api.Bus.scan`."""
         ...
 
     async def ack(self, delivery: Delivery) -> None: ...

@@ -43,6 +43,10 @@ class Scope:
         if (future := self._waiting.pop(subject, None)) and not future.done():
             future.set_result(data)
 
+    def subjects(self) -> tuple[str, ...]:
+        """The subjects of the replies known so far."""
+        return tuple(self._replies)
+
     def known(self, subject: str) -> bytes | None:
         return self._replies.get(subject)
 

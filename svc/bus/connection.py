@@ -82,9 +82,12 @@ class Connection:
             send.close()
 
     def follow(
-        self, stream: str, patterns: tuple[str, ...], *, since: int = 0
+        self, stream: str, patterns: tuple[str, ...], *, since: int = api.NOW
     ) -> AbstractAsyncContextManager[AsyncIterator[api.Message]]:
         return self.broker.follow(stream, patterns, since=since)
+
+    def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
+        return self.broker.scan(stream, patterns)
 
     async def survey(self, within_s: float = 0.3) -> tuple[wire_status.Stats, ...]:
         return await status.survey(self.broker, within_s)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import msgspec
+import nats.errors
 from anyio.streams import memory
 from nats.aio import msg as nats_msg
 
@@ -30,6 +31,7 @@ IDLE_S = 30.0
 PAUSE_S = 0.5
 ENDED = {"404", "408"}
 """The pull is over; whatever it had was sent."""
+GONE = "gone"
 
 
 @contextlib.asynccontextmanager
@@ -38,7 +40,7 @@ async def following(
 ) -> AsyncIterator[AsyncIterator[api.Message]]:
     """See `api.Bus.follow`."""
     send, receive = anyio.create_memory_object_stream[api.Message](BUFFER)
-    start = since or await _last_sequence(jet, stream)
+    start = await _last_sequence(jet, stream) if since == api.NOW else max(0, since)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_pump, jet, stream, patterns, start, send)
         try:
@@ -46,6 +48,29 @@ async def following(
         finally:
             tasks.cancel_scope.cancel()
             receive.close()
+            send.close()
+
+
+async def scan(
+    jet: jetstream.JetStream, stream: str, patterns: tuple[str, ...]
+) -> AsyncIterator[api.Message]:
+    """See `api.Bus.scan`. Raises NotAccepted when the stream can't be read to its end."""
+    sequence, pending = 0, 1
+    while pending:
+        name, pending = await _ephemeral(jet, stream, patterns, sequence)
+        if not pending:
+            return
+        async with _inbox(jet) as (inbox, arrived):
+            expected = 0
+            async for message in _batches(jet, stream, name, inbox, arrived):
+                expected += 1
+                if message is None or pull.consumer_sequence(message) != expected:
+                    break
+                delivery = pull.parse(message)
+                yield delivery.message
+                sequence, pending = delivery.message.sequence, pull.pending(message)
+                if not pending:
+                    return
 
 
 async def _last_sequence(jet: jetstream.JetStream, stream: str) -> int:
@@ -76,36 +101,60 @@ async def _consume(
     send: memory.MemoryObjectSendStream[api.Message],
 ) -> int:
     """Hand out messages until something is off; returns the last sequence handed out."""
-    name = await _ephemeral(jet, stream, patterns, sequence)
-    arrived_send, arrived = anyio.create_memory_object_stream[nats_msg.Msg](BUFFER)
-    inbox = jet.nc.new_inbox()
-    subscription = await jet.nc.subscribe(inbox, cb=arrived_send.send)
+    name, _ = await _ephemeral(jet, stream, patterns, sequence)
     expected = 0
+    async with _inbox(jet) as (inbox, arrived):
+        async for message in _batches(jet, stream, name, inbox, arrived):
+            expected += 1
+            if message is None or pull.consumer_sequence(message) != expected:
+                break
+            delivery = pull.parse(message)
+            await send.send(delivery.message)
+            sequence = delivery.message.sequence
+    return sequence
+
+
+Arrived = memory.MemoryObjectReceiveStream[nats_msg.Msg]
+
+
+@contextlib.asynccontextmanager
+async def _inbox(jet: jetstream.JetStream) -> AsyncIterator[tuple[str, Arrived]]:
+    send, receive = anyio.create_memory_object_stream[nats_msg.Msg](2 * BATCH)
+    inbox = jet.nc.new_inbox()
+    subscription = await jet.nc.subscribe(inbox, cb=send.send)
     try:
-        while True:
-            body = msgspec.json.encode({"batch": BATCH, "expires": int(limits.PULL_S * streams.NANO)})
-            await jet.cast(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, reply=inbox)
-            for _ in range(BATCH):
-                with anyio.move_on_after(limits.PULL_S + pull.GRACE_S):
-                    message = await arrived.receive()
-                    if status := (message.headers or {}).get("Status"):
-                        if status not in ENDED:
-                            return sequence
-                        break
-                    delivery = pull.parse(message)
-                    expected += 1
-                    if pull.consumer_sequence(message) != expected:
-                        return sequence
-                    await send.send(delivery.message)
-                    sequence = delivery.message.sequence
-                    continue
-                return sequence
+        yield inbox, receive
     finally:
-        with anyio.CancelScope(shield=True), contextlib.suppress(Exception):
+        with anyio.CancelScope(shield=True), contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
+        receive.close()
+        send.close()
 
 
-async def _ephemeral(jet: jetstream.JetStream, stream: str, patterns: tuple[str, ...], sequence: int) -> str:
+async def _batches(
+    jet: jetstream.JetStream, stream: str, name: str, inbox: str, arrived: Arrived
+) -> AsyncIterator[nats_msg.Msg | None]:
+    """Pull batch after batch; None when the consumer is gone or silent for too long."""
+    body = msgspec.json.encode({"batch": BATCH, "expires": int(limits.PULL_S * streams.NANO)})
+    while True:
+        await jet.cast(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, reply=inbox)
+        for _ in range(BATCH):
+            message = None
+            with anyio.move_on_after(limits.PULL_S + pull.GRACE_S):
+                message = await arrived.receive()
+            status = (message.headers or {}).get("Status") if message else GONE
+            if status in ENDED:
+                break
+            if status:
+                yield None
+                return
+            yield message
+
+
+async def _ephemeral(
+    jet: jetstream.JetStream, stream: str, patterns: tuple[str, ...], sequence: int
+) -> tuple[str, int]:
+    """A consumer that starts behind `sequence`: its name, and how many messages it has."""
     config: dict[str, Any] = {
         "deliver_policy": "by_start_sequence",
         "opt_start_seq": sequence + 1,
@@ -117,4 +166,4 @@ async def _ephemeral(jet: jetstream.JetStream, stream: str, patterns: tuple[str,
         "num_replicas": 1,
     }
     answer = await jet.administer(f"CONSUMER.CREATE.{stream}", {"stream_name": stream, "config": config})
-    return str(answer["name"])
+    return str(answer["name"]), int(answer.get("num_pending", 0))

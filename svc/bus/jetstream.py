@@ -78,6 +78,7 @@ class JetStream:
         self.url = url
         self.nc = client.Client()
         self._reconnected: list[Callable[[], None]] = []
+        self._closing = False
 
     async def open(self, name: str) -> None:
         self.nc = client.Client()
@@ -100,11 +101,14 @@ class JetStream:
         )
 
     async def _on_error(self, error: Exception) -> None:
-        # A missing permission shows up only here; at the caller it is a timeout.
-        log.error("NATS: %s", error)
+        # A missing permission shows up only here; at the caller it is a timeout. Failed attempts to reconnect
+        # come here too, five a second: that the connection is lost was said once.
+        level = logging.ERROR if self.nc.is_connected else logging.DEBUG
+        log.log(level, "NATS: %s", error)
 
     async def _on_disconnect(self) -> None:
-        log.warning("NATS connection lost; reconnecting")
+        if not self._closing:
+            log.warning("NATS connection lost; reconnecting")
 
     async def _on_reconnect(self) -> None:
         log.info("NATS connection is back")
@@ -189,6 +193,9 @@ class JetStream:
     ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[api.Message]]:
         return follow.following(self, stream, patterns, since)
 
+    def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
+        return follow.scan(self, stream, patterns)
+
     # -- core NATS ---------------------------------------------------------------------------------------
 
     async def cast(
@@ -205,9 +212,9 @@ class JetStream:
 
     # -- working off ---------------------------------------------------------------------------------------
 
-    async def puller(self, consumer: streams.Consumer, slots: int) -> broker.Puller:
+    async def puller(self, consumer: streams.Consumer) -> broker.Puller:
         await streams.ensure_consumer(self, consumer)
-        return await pull.Puller.start(self, consumer, slots)
+        return await pull.Puller.start(self, consumer)
 
     async def ack(self, delivery: broker.Delivery) -> None:
         await self.cast(delivery.token, b"+ACK")
@@ -248,10 +255,12 @@ class JetStream:
 
     async def close(self) -> None:
         """Send what is buffered, then close. `drain()` would break publishes of handlers still running."""
+        self._closing = True
         with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
             if self.nc.is_connected:
                 await self.nc.flush(timeout=2)
-        with contextlib.suppress(nats.errors.Error):
+        # uvloop raises RuntimeError for writing to a transport whose other end is gone.
+        with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
             await self.nc.close()
 
 

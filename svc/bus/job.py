@@ -11,6 +11,9 @@ from svc.bus import subjects
 if TYPE_CHECKING:
     from svc.bus import api
 
+FRESH_S = 1.0
+"""A message younger than this, delivered for the first time, was certainly not worked on before."""
+
 
 @dataclasses.dataclass(slots=True)
 class Job:
@@ -30,6 +33,14 @@ class Job:
     def left_s(self) -> float:
         """Seconds until the deadline; negative once it has passed."""
         return self.deadline - time.time()
+
+    def maybe_repeated(self) -> bool:
+        """Whether somebody may have worked on this message before: then look into the record first.
+
+        Delivery counts live in the broker's consumer state, which is not synced to disk: after a crash a
+        message comes back as if it were new. So an old message counts as repeated too.
+        """
+        return self.deliveries > 1 or time.time() - self.stored_at > FRESH_S
 
     def progress(self) -> None:
         """Say that the work moves on (a token came, a step finished): this is what renews the lease."""

@@ -15,7 +15,9 @@ WORK_MSGS_MAX = 5_000
 """Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
 WORK_BYTES_MAX = 64 * MIB
 RECORD_BYTES_MAX = 2_048 * MIB
-"""Each recording stream: a day at one turn a second is about 1.3 GiB."""
+"""RECORD and LOG, each; when it is full the oldest goes first."""
+STREAM_BYTES_MAX = 256 * MIB
+"""Every other stream. The server reserves all bounds at creation: 5.8 GiB, so `max_file_store` is 8 GB."""
 STATE_BYTES_MAX = 64 * MIB
 
 # -- how long things are kept ----------------------------------------------------------------------
@@ -61,8 +63,8 @@ APPEND_S = 15.0
 """All tries together: longer than a broker's restart or a leader election (measured 3.9–8.4 s)."""
 RECHECK_S = 5.0
 """A waiting caller reads the record this often, in case it missed the notification."""
-STOP_S = 8.0
-"""Handlers get this long to finish when the process is told to stop."""
+STOP_S = 2.5
+"""Handlers get this long to finish when told to stop; what isn't done by then is given back, not lost."""
 LEASE_S = 10.0
 """A channel's writer keeps it this long without renewing."""
 

@@ -127,7 +127,7 @@ class Memory:
     async def follow(
         self, stream: str, patterns: tuple[str, ...], *, since: int
     ) -> AsyncIterator[AsyncIterator[api.Message]]:
-        start = since or max(self._streams[stream], default=0)
+        start = max(self._streams[stream], default=0) if since == api.NOW else since
 
         async def messages() -> AsyncIterator[api.Message]:
             sequence = start
@@ -141,6 +141,12 @@ class Memory:
                     await changed.wait()
 
         yield messages()
+
+    async def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
+        await anyio.lowlevel.checkpoint()
+        for _, message in sorted(self._streams[stream].items()):
+            if any(subjects.matches(pattern, message.subject) for pattern in patterns):
+                yield message
 
     # -- core ------------------------------------------------------------------------------------------
 
@@ -162,7 +168,7 @@ class Memory:
 
     # -- working off -------------------------------------------------------------------------------------
 
-    async def puller(self, consumer: streams.Consumer, slots: int) -> broker.Puller:
+    async def puller(self, consumer: streams.Consumer) -> broker.Puller:
         durable = self._durables.setdefault(consumer.name, _Durable(consumer))
         return _Puller(self, durable)
 
@@ -255,7 +261,7 @@ class _Puller:
         self._durable = durable
         self._stopping = False
 
-    async def next(self, slot: int) -> broker.Delivery | None:
+    async def next(self) -> broker.Delivery | None:
         with anyio.move_on_after(PULL_S):
             while not self._stopping:
                 if delivery := self._memory.take(self._durable):

@@ -101,7 +101,7 @@ def recorded(source: broker.Broker, instance: str, inner: Work[envelope.Reply]) 
 
     async def work(delivery: broker.Delivery, job_: job.Job) -> Outcome:
         wanted = "rep" + delivery.message.subject[len("req") :]
-        if delivery.deliveries > 1 and await _announce(source, wanted):
+        if job_.maybe_repeated() and await _announce(source, wanted):
             return None
         started = time.perf_counter()
         waited_ms = max(0.0, (time.time() - delivery.message.at) * 1000)

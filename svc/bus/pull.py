@@ -1,17 +1,22 @@
 """Pulling single messages off a durable consumer, pinned or not, through the raw JetStream API.
 
 nats-py's own `fetch` knows no priority groups, and a slot that prefetches would let `ack_wait` run out while
-its messages wait. So: a slot asks for one message when it is free. All slots of a process share one inbox.
+its messages wait. So: a slot asks for one message when it is free. All slots of a process share one inbox;
+a delivered message shows the stream's subject, not the pull it answers, so it goes to whichever slot waits:
+as many pulls are open as slots are waiting, and one is as good as another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import collections
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Protocol
 
 import anyio
 import msgspec
+import nats.errors
 from nats.aio import msg as nats_msg
 
 from svc.bus import api, broker, limits, streams
@@ -36,13 +41,13 @@ class _Sub(Protocol):
 class Puller:
     """Implements `broker.Puller`."""
 
-    def __init__(self, jet: jetstream.JetStream, consumer: streams.Consumer, slots: int) -> None:
+    def __init__(self, jet: jetstream.JetStream, consumer: streams.Consumer) -> None:
         self._jet = jet
         self._consumer = consumer
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{consumer.stream}.{consumer.name}"
         self._expires_s = limits.PINNED_PULL_S if consumer.pinned else limits.PULL_S
         self._inbox = jet.nc.new_inbox()
-        self._waiting: list[asyncio.Future[broker.Delivery | None] | None] = [None] * slots
+        self._waiting: collections.deque[asyncio.Future[broker.Delivery | None]] = collections.deque()
         self._pin = ""
         self._pause_s = 0.0
         self._stopping = False
@@ -50,12 +55,12 @@ class Puller:
         self._forget = jet.on_reconnect(self._wake)
 
     @classmethod
-    async def start(cls, jet: jetstream.JetStream, consumer: streams.Consumer, slots: int) -> Puller:
-        puller = cls(jet, consumer, slots)
-        puller._subscription = await jet.nc.subscribe(f"{puller._inbox}.*", cb=puller._arrived)
+    async def start(cls, jet: jetstream.JetStream, consumer: streams.Consumer) -> Puller:
+        puller = cls(jet, consumer)
+        puller._subscription = await jet.nc.subscribe(puller._inbox, cb=puller._arrived)
         return puller
 
-    async def next(self, slot: int) -> broker.Delivery | None:
+    async def next(self) -> broker.Delivery | None:
         if self._pause_s:
             pause, self._pause_s = self._pause_s, 0.0
             await anyio.sleep(pause)
@@ -63,14 +68,15 @@ class Puller:
             return None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[broker.Delivery | None] = loop.create_future()
-        self._waiting[slot] = future
+        self._waiting.append(future)
         timer = loop.call_later(self._expires_s + GRACE_S, _resolve, future, None)
         try:
-            await self._jet.cast(self._subject, self._request(), reply=f"{self._inbox}.{slot}")
+            await self._jet.cast(self._subject, self._request(), reply=self._inbox)
             return await future
         finally:
             timer.cancel()
-            self._waiting[slot] = None
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(future)
 
     def _request(self) -> bytes:
         request: dict[str, Any] = {"batch": 1, "expires": int(self._expires_s * streams.NANO)}
@@ -81,44 +87,52 @@ class Puller:
         return msgspec.json.encode(request)
 
     async def _arrived(self, message: nats_msg.Msg) -> None:
-        future = self._waiting[int(message.subject.rpartition(".")[2])]
         headers = message.headers or {}
         if status := headers.get("Status"):
             if status == WRONG_PIN:
                 self._pin = ""
             elif status not in NOTHING:
                 self._pause_s = PAUSE_S
-            _resolve(future, None)
+            self._hand_out(None)
             return
         self._pin = headers.get("Nats-Pin-Id", self._pin)
         delivery = parse(message)
-        if self._stopping or future is None or future.done():
+        if self._stopping or not self._hand_out(delivery):
             await self._jet.nak(delivery)
-        else:
-            future.set_result(delivery)
+
+    def _hand_out(self, delivery: broker.Delivery | None) -> bool:
+        """Give it to a slot that waits; False when none does."""
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(delivery)
+                return True
+        return False
 
     def _wake(self) -> None:
         """Every pull in flight died with the connection: ask again at once."""
-        for future in self._waiting:
-            _resolve(future, None)
+        while self._hand_out(None):
+            pass
 
     async def stop(self) -> None:
         self._stopping = True
         self._forget()
         self._wake()
         if self._subscription is not None and self._jet.nc.is_connected:
-            # UNSUB, then wait for what the server had already sent: `_arrived` gives it back.
-            await self._subscription.drain()
+            # UNSUB, then wait for what the server had sent already: `_arrived` gives it back. Shielded, as
+            # nats-py drops the connection when a flush is cancelled.
+            with anyio.CancelScope(shield=True), contextlib.suppress(nats.errors.Error, TimeoutError):
+                await self._subscription.drain()
 
 
-def _resolve(future: asyncio.Future[broker.Delivery | None] | None, value: broker.Delivery | None) -> None:
-    if future is not None and not future.done():
+def _resolve(future: asyncio.Future[broker.Delivery | None], value: broker.Delivery | None) -> None:
+    if not future.done():
         future.set_result(value)
 
 
 def parse(message: nats_msg.Msg) -> broker.Delivery:
     """A delivered message with the counters of its reply subject."""
-    stream, _, delivered, sequence, _, nanoseconds = _metadata(message.reply)
+    stream, _, delivered, sequence, _, nanoseconds, _ = _metadata(message.reply)
     return broker.Delivery(
         message=api.Message(
             subject=message.subject,
@@ -138,10 +152,15 @@ def consumer_sequence(message: nats_msg.Msg) -> int:
     return int(_metadata(message.reply)[4])
 
 
+def pending(message: nats_msg.Msg) -> int:
+    """Messages the consumer still has behind this one."""
+    return int(_metadata(message.reply)[6])
+
+
 def _metadata(reply: str) -> list[str]:
-    """stream, consumer, delivered, stream sequence, consumer sequence, nanoseconds of `$JS.ACK.…`.
+    """stream, consumer, delivered, stream sequence, consumer sequence, nanoseconds, pending of `$JS.ACK.…`.
 
     Newer servers may put domain and account before the stream.
     """
     tokens = reply.split(".")
-    return tokens[2:8] if len(tokens) == 9 else tokens[4:10]
+    return tokens[2:9] if len(tokens) == 9 else tokens[4:11]

@@ -74,11 +74,11 @@ class Server:
                 consumer = streams.consumer(name)
                 # A pinned process whose pulls are all busy looks dead to the server: one slot to spare.
                 slots = self._slots[name] + (1 if consumer.pinned else 0)
-                puller = await self._broker.puller(consumer, slots)
+                puller = await self._broker.puller(consumer)
                 pullers.append(puller)
                 permits = asyncio.Semaphore(IDLE_PULLS)
-                for slot in range(slots):
-                    tasks.start_soon(self._loop, puller, slot, permits, self._chains[name])
+                for _ in range(slots):
+                    tasks.start_soon(self._loop, puller, permits, self._chains[name])
             tasks.start_soon(self._renew_leases)
             ready()
             await stop.wait()
@@ -93,13 +93,12 @@ class Server:
     async def _loop(
         self,
         puller: broker.Puller,
-        slot: int,
         permits: asyncio.Semaphore,
         chains: dict[str, middleware.Work[None]],
     ) -> None:
         while not self._stopping:
             async with permits:
-                delivery = await puller.next(slot)
+                delivery = await puller.next()
             if delivery is not None:
                 await self._work(delivery, chains)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import time
+from typing import Literal
 
 import msgspec
 
@@ -57,6 +58,9 @@ class Lease(msgspec.Struct, frozen=True):
     until: float
 
 
+Hold = Literal["held", "taken", "denied"]
+
+
 class Leases:
     """Exclusive, expiring ownership of names: one writer per channel, over any number of processes."""
 
@@ -66,24 +70,27 @@ class Leases:
         self._seconds = seconds
         self._held: dict[str, tuple[float, int]] = {}
 
-    async def acquire(self, name: str) -> bool:
-        """True when it is ours now and for at least half its time. Costs nothing while we hold it."""
+    async def acquire(self, name: str) -> Hold:
+        """`held` = ours without a break, `taken` = ours anew (others may have written), `denied` = not ours.
+
+        Ours for at least half its time. Costs nothing while we hold it.
+        """
         now = time.time()
         until, revision = self._held.get(name, (0.0, 0))
         if until - now > self._seconds / 2:
-            return True
+            return "held"
         if until <= now:
             entry = await self._state.get(name)
             revision = entry.revision if entry else 0
             if entry and (held := base.decode(entry.data, Lease)).owner != self._owner and held.until > now:
-                return False
+                return "denied"
         lease = Lease(self._owner, now + self._seconds)
         written = await self._state.put(name, lease, revision=revision)
         if written is None:
             self._held.pop(name, None)
-            return False
+            return "denied"
         self._held[name] = (lease.until, written)
-        return True
+        return "held" if until > now else "taken"
 
     def forget(self) -> None:
         """Drop what has run out, so that idle names cost no memory."""

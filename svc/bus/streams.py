@@ -37,7 +37,7 @@ class Stream:
     retention: Literal["limits", "workqueue"] = "limits"
     durability: Literal["fsync", "async"] = "fsync"
     max_age_s: float = limits.RECORD_AGE_S
-    max_bytes: int = limits.RECORD_BYTES_MAX
+    max_bytes: int = limits.STREAM_BYTES_MAX
     max_msgs: int = -1
     max_msgs_per_subject: int = -1
     republish: tuple[str, str] | None = None
@@ -101,6 +101,7 @@ STREAMS = (
         "RECORD",
         ("rep.llm.>", *(f"evt.{noun}.>" for noun in EVENTS_RECORDED)),
         "what can't be recomputed: generations, heard and posted, outcomes, votes, opt-outs",
+        max_bytes=limits.RECORD_BYTES_MAX,
         republish=("rep.>", "got.>"),
     ),
     Stream(
@@ -108,6 +109,7 @@ STREAMS = (
         ("log.>", *(f"rep.{name}.>" for name in RECOMPUTABLE), *(f"evt.{noun}.>" for noun in EVENTS_LOGGED)),
         "the rest of the record: cheap to recompute",
         durability="async",
+        max_bytes=limits.RECORD_BYTES_MAX,
         republish=("rep.>", "got.>"),
     ),
     Stream("DEAD", ("dead.>",), "nothing vanishes", max_age_s=limits.DEAD_AGE_S),
@@ -184,7 +186,7 @@ CONSUMERS = (
     Consumer("router-turns", "TURNS", ("turn.user.>",)),
     Consumer("router-plans", "PLANS", ("turn.organic.>", "turn.idle.>")),
     Consumer("coordinator-heard", "RECORD", ("evt.message.>",)),
-    Consumer("tuning-outcomes", "RECORD", ("evt.turn.ended.>", "evt.feedback.>")),
+    Consumer("tuning-outcomes", "RECORD", ("evt.turn.ended.>",)),
     Consumer("console", "SAY", ("say.console.>",)),
     Consumer("http", "SAY", ("say.http.>",)),
 )

@@ -1,0 +1,149 @@
+"""`quahog chat`: the table in a terminal. Type, and whoever is spoken to answers."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+
+import anyio
+from rich.console import Console
+from rich.text import Text
+
+from svc.bus import api, errors, subjects
+from svc.cli import ask, reach
+from svc.wire import base, characters, message, turn
+
+EXAMPLE = "  quahog chat\n  quahog chat --with brian --channel bar"
+SURFACE = "console"
+HELP = "Name somebody to speak to them, or everybody hears you. /with NAME, /with all, /turn, /help, /quit"
+CAST_S = 5.0
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--with", dest="to", default="", metavar="CHARACTER", help="speak to this one only")
+    parser.add_argument("--channel", default="terminal", help="the conversation (default: terminal)")
+    parser.add_argument("--name", default=os.environ.get("USER", "You"), help="who you are")
+    reach.arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    reach.run(lambda: _chat(args))
+    return 0
+
+
+async def in_stack(data: Path, address: str) -> None:
+    """The prompt at the end of `quahog up`; returns when the person leaves."""
+    args = argparse.Namespace(
+        data=data, nats=None, to="", channel="terminal", name=os.environ.get("USER", "You")
+    )
+    await _chat(args)
+
+
+async def _chat(args: argparse.Namespace) -> None:
+    async with reach.bus(args) as bus:
+        cast = await bus.call(
+            "characters",
+            "list",
+            characters.ListRequest(),
+            characters.Cast,
+            turn=subjects.short_hash("chat", bus.instance),
+            within_s=CAST_S,
+        )
+        table = Terminal(bus, cast.packs, f"{SURFACE}-{args.channel}", args.name)
+        if args.to:
+            table.turn_to(args.to)
+        async with anyio.create_task_group() as tasks:
+            await tasks.start(table.show)
+            await table.read()
+            tasks.cancel_scope.cancel()
+
+
+class Terminal:
+    """Reads lines from the person, prints what is said in the channel."""
+
+    def __init__(self, bus: api.Bus, packs: tuple[characters.Pack, ...], channel: str, name: str) -> None:
+        self._bus = bus
+        self._packs = {pack.id: pack for pack in packs}
+        self._channel = channel
+        self._name = name
+        self._to: tuple[str, ...] = ()
+        self._last_turn = ""
+        self._console = Console(highlight=False)
+
+    def turn_to(self, name: str) -> None:
+        """Speak to one character, or to all. Raises Refused for somebody unknown."""
+        wanted = name.casefold()
+        if wanted != "all" and wanted not in self._packs:
+            raise errors.Refused("unknown_character", f"{name!r} isn't here: {', '.join(self._packs)} are")
+        self._to = () if wanted == "all" else (wanted,)
+
+    async def show(self, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+        async with self._bus.follow("RECORD", ("evt.message.posted.>", "evt.turn.ended.>")) as stored:
+            task_status.started()
+            async for item in stored:
+                if item.subject.startswith("evt.turn."):
+                    ended = base.decode(item.data, turn.Ended)
+                    if ended.channel == self._channel:
+                        self._last_turn = ended.turn
+                    continue
+                posted = base.decode(item.data, message.Posted)
+                if posted.channel == self._channel:
+                    self._said(posted)
+
+    def _said(self, posted: message.Posted) -> None:
+        pack = self._packs.get(posted.character)
+        name, colour = (pack.name.split()[0], pack.color) if pack else (posted.character, "white")
+        emoji = f"{pack.emoji} " if pack and pack.emoji else ""
+        line = Text(f"\r{emoji}{name}: ", style=f"bold {colour}")
+        line.append(posted.text, style="not bold italic" if posted.notice else "not bold default")
+        self._console.print(line)
+        self._prompt()
+
+    def _prompt(self) -> None:
+        whom = ", ".join(self._to) or "all"
+        self._console.print(Text(f"{self._name} → {whom}: ", style="dim"), end="")
+
+    async def read(self) -> None:
+        """Until the person leaves (/quit or the end of input)."""
+        self._console.print(Text(HELP, style="dim"))
+        self._prompt()
+        while True:
+            await anyio.wait_readable(sys.stdin)
+            line = sys.stdin.readline()
+            if not line or line.strip() in ("/quit", "/exit"):
+                return
+            try:
+                await self._entered(line.strip())
+            except errors.BusError as error:
+                self._console.print(Text(str(error), style="red"))
+            self._prompt()
+
+    async def _entered(self, line: str) -> None:
+        command, _, rest = line.partition(" ")
+        if command == "/with":
+            self.turn_to(rest.strip() or "all")
+        elif command == "/turn":
+            hint = f"quahog turn {self._last_turn}" if self._last_turn else "nothing was answered yet"
+            self._console.print(Text(hint, style="dim"))
+        elif command.startswith("/"):
+            self._console.print(Text(HELP, style="dim"))
+        elif line:
+            await self._say(line)
+
+    async def _say(self, line: str) -> None:
+        native = secrets.token_hex(8)
+        heard = message.Heard(
+            message=subjects.message_id(SURFACE, native),
+            native=native,
+            surface=SURFACE,
+            channel=self._channel,
+            author=message.Author(id=f"terminal-{self._name}", name=self._name),
+            text=ask.clean(line),
+            to=self._to,
+            at=time.time(),
+        )
+        await self._bus.publish(subjects.event("message", "heard", heard.message), heard)

@@ -1,0 +1,141 @@
+"""The history of a channel: what was really said, newest kept, 24 hours.
+
+In the memory of the process that holds the channel's lease, written through to the cache (`conv_history:…`),
+and read back from the record when the cache lost it: the cache may vanish at any time. In the cache it is a
+sorted set scored by the record's sequence, so writing a line twice or out of order changes nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+import redis.asyncio
+
+from svc import cache
+from svc.bus import api, subjects
+from svc.wire import base, message
+
+log = logging.getLogger(__name__)
+
+LINES_MAX = 200
+"""Kept per channel; a prompt uses the last dozen."""
+CHANNELS_MAX = 2_000
+"""Channels kept in memory; the least recently used is forgotten (the cache still has it)."""
+KIND = "conv_history"
+MARKER = f"{KIND}:"
+"""Exists as long as the cache has kept what we wrote."""
+
+Line = tuple[int, message.Utterance]
+"""Sequence in the record, and what was said."""
+
+
+class Channels:
+    """Histories of the channels this process writes."""
+
+    def __init__(self, bus: api.Bus, shared: cache.Cache) -> None:
+        self._bus = bus
+        self._cache = shared
+        self._lines: collections.OrderedDict[str, dict[str, Line]] = collections.OrderedDict()
+        self._dirty: set[str] = set()
+        """Channels whose lines the cache missed while it was away."""
+
+    async def read(self, channel: str) -> tuple[message.Utterance, ...]:
+        """Oldest first."""
+        lines = await self._load(channel)
+        return tuple(line for _, line in sorted(lines.values(), key=lambda item: item[0]))
+
+    async def add(self, channel: str, sequence: int, line: message.Utterance) -> None:
+        """Append a line. May run twice."""
+        lines = await self._load(channel)
+        lines[line.id] = (sequence, line)
+        if len(lines) > LINES_MAX:
+            del lines[min(lines, key=lambda name: lines[name][0])]
+        unwritten = list(lines.values()) if channel in self._dirty else [(sequence, line)]
+        if await self._cache.run(KIND, _appending(channel, unwritten)):
+            self._dirty.discard(channel)
+        else:
+            self._dirty.add(channel)
+
+    def forget(self, channel: str) -> None:
+        """Somebody else may have written it since we last did: read it again."""
+        self._lines.pop(channel, None)
+
+    async def restore(self) -> int:
+        """Write every history of the record into a cache that lost them. Returns the lines written."""
+        if not self._cache.up() or await self._cache.run(KIND, lambda client: client.exists(MARKER)):
+            return 0
+        found: dict[str, list[Line]] = {}
+        async for channel, line in recorded(self._bus):
+            found.setdefault(channel, []).append(line)
+        for channel, lines in found.items():
+            await self._cache.run(KIND, _appending(channel, lines[-LINES_MAX:]))
+        await self._cache.set(MARKER, True)
+        restored = sum(map(len, found.values()))
+        if restored:
+            log.info("restored %d lines of history from the record", restored)
+        return restored
+
+    async def _load(self, channel: str) -> dict[str, Line]:
+        if (known := self._lines.get(channel)) is not None:
+            self._lines.move_to_end(channel)
+            return known
+        await self.restore()
+        rows = await self._cache.run(KIND, lambda client: client.zrange(key(channel), 0, -1, withscores=True))
+        if rows is None:
+            lines = [line async for name, line in recorded(self._bus) if name == channel][-LINES_MAX:]
+            self._dirty.add(channel)
+        else:
+            lines = [(int(score), base.decode(data, message.Utterance)) for data, score in rows]
+        loaded = self._lines[channel] = {line.id: (sequence, line) for sequence, line in lines}
+        if len(self._lines) > CHANNELS_MAX:
+            self._lines.popitem(last=False)
+        return loaded
+
+
+def key(channel: str) -> str:
+    return f"{KIND}:{channel}"
+
+
+def _appending(channel: str, lines: Sequence[Line]) -> Callable[[redis.asyncio.Redis], Awaitable[Any]]:
+    """The commands that write `lines`, keep the newest and start the 24 hours anew, in one transaction."""
+    members: dict[bytes, float] = {base.encode(line): float(sequence) for sequence, line in lines}
+
+    async def write(client: redis.asyncio.Redis) -> bool:
+        async with client.pipeline(transaction=True) as commands:
+            commands.zadd(key(channel), members)
+            commands.zremrangebyrank(key(channel), 0, -LINES_MAX - 1)
+            commands.expire(key(channel), cache.TTL_S[KIND])
+            await commands.execute()
+        return True
+
+    return write
+
+
+async def recorded(bus: api.Bus) -> AsyncIterator[tuple[str, Line]]:
+    """Every line of the last 24 hours, by channel, from the record."""
+    async for stored in bus.scan("RECORD", ("evt.message.heard.>", "evt.message.posted.>")):
+        if subjects.parse(stored.subject).b == "heard":
+            heard = base.decode(stored.data, message.Heard)
+            yield heard.channel, (stored.sequence, of_heard(heard))
+        else:
+            posted = base.decode(stored.data, message.Posted)
+            yield posted.channel, (stored.sequence, of_posted(posted))
+
+
+def of_heard(heard: message.Heard) -> message.Utterance:
+    return message.Utterance(id=heard.message, author=heard.author, text=heard.text, at=heard.at)
+
+
+def of_posted(posted: message.Posted) -> message.Utterance:
+    """The author's name is filled from the pack by whoever shows it; the id is the character's."""
+    return message.Utterance(
+        id=f"{posted.turn}-{posted.piece}",
+        author=message.Author(id=posted.character, name=posted.character.title(), bot=True),
+        text=posted.text,
+        character=posted.character,
+        at=posted.at,
+        notice=posted.notice,
+    )

@@ -1,0 +1,37 @@
+"""The coordinator: what it answers and what it listens to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from svc.bus import cast, service
+from svc.coordinator import addressing, history, table
+from svc.wire import coordinator, message
+
+NAME = "coordinator"
+
+
+@contextlib.asynccontextmanager
+async def open(app: service.App) -> AsyncIterator[service.Service]:
+    """Composition root of the coordinator."""
+    names = addressing.Names(await cast.wait(app.bus))
+    channels = history.Channels(app.bus, app.cache)
+    await channels.restore()
+    host = table.Table(app.bus, channels, names)
+    yield service.Service(
+        name=NAME,
+        describe="Hears every message, keeps the history, decides who speaks: the only publisher of turns",
+        answers=(
+            service.Answer("history", coordinator.HistoryRequest, coordinator.History, host.history),
+            service.Answer("decide", coordinator.DecideRequest, coordinator.Decision, host.decide),
+        ),
+        listens=(
+            service.Listen("coordinator-heard", "evt.message.heard", message.Heard, host.hear),
+            service.Listen("coordinator-heard", "evt.message.posted", message.Posted, host.posted),
+        ),
+        health=app.cache.health,
+        counters=lambda: {
+            f'quahog_decisions_total{{decision="{name}"}}': float(n) for name, n in host.decisions.items()
+        },
+    )

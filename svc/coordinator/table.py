@@ -1,0 +1,122 @@
+"""The table where everybody talks: hears every message, keeps the history, lets the right character speak.
+
+Only this service publishes turns. One process at a time writes a channel (a lease in STATE), so a channel's
+messages are taken in order whatever the number of processes.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+
+import anyio
+
+from svc.bus import api, errors, job, limits, state, subjects
+from svc.coordinator import addressing, history
+from svc.wire import coordinator, message, turn
+
+HISTORY_LINES = 30
+"""Lines a turn carries along; the router uses fewer."""
+ELSEWHERE_S = 0.3
+"""When another process holds the channel: how soon it is worth asking again."""
+LEASES = "lease.channel"
+
+
+class Table:
+    def __init__(self, bus: api.Bus, channels: history.Channels, names: addressing.Names) -> None:
+        self._bus = bus
+        self._channels = channels
+        self._names = names
+        self._leases = state.Leases(bus.state, bus.instance)
+        self._locks: dict[str, anyio.Lock] = collections.defaultdict(anyio.Lock)
+        self.decisions: collections.Counter[str] = collections.Counter()
+        """`spoke` or `silent` -> times."""
+
+    async def hear(self, heard: message.Heard, job_: job.Job) -> None:
+        """Keep the line, decide, publish the turns and the decision. May run twice: all of it is once per id.
+
+        Raises Retry while another process writes the channel.
+        """
+        async with self._locks[heard.channel]:
+            await self._hold(heard.channel)
+            before = await self._channels.read(heard.channel)
+            before = tuple(line for line in before if line.id != heard.message)
+            await self._channels.add(heard.channel, job_.sequence, history.of_heard(heard))
+            decision = self.decision(heard)
+            for character, turn_id in zip(decision.speakers, decision.turns, strict=True):
+                taken = self._turn(heard, character, turn_id, before, job_)
+                await self._bus.publish(subjects.turn("user", character, turn_id), taken)
+            await self._bus.publish(
+                subjects.event("decision", "made", heard.message, heard.revision), decision
+            )
+            self.decisions["spoke" if decision.speakers else "silent"] += 1
+        self._tidy()
+
+    async def posted(self, posted: message.Posted, job_: job.Job) -> None:
+        """Only what was really posted becomes history. May run twice."""
+        async with self._locks[posted.channel]:
+            await self._hold(posted.channel)
+            await self._channels.add(posted.channel, job_.sequence, history.of_posted(posted))
+        self._tidy()
+
+    def decision(self, heard: message.Heard) -> coordinator.Decision:
+        """Who answers and why; pure."""
+        speaking = addressing.addressed(heard, self._names)
+        silent = {name: "not addressed" for name in self._names.ids if name not in speaking}
+        return coordinator.Decision(
+            message=heard.message,
+            channel=heard.channel,
+            speakers=tuple(speaking),
+            turns=tuple(
+                subjects.turn_id(heard.surface, heard.native, name, heard.revision) for name in speaking
+            ),
+            reasons=speaking | silent,
+        )
+
+    async def history(self, request: coordinator.HistoryRequest, _job: job.Job) -> coordinator.History:
+        """Answers `history`; reads without holding the channel."""
+        lines = await self._channels.read(request.channel)
+        return coordinator.History(channel=request.channel, utterances=lines[-request.limit :])
+
+    async def decide(self, request: coordinator.DecideRequest, _job: job.Job) -> coordinator.Decision:
+        """Answers `decide`: a dry run."""
+        return self.decision(request.heard)
+
+    async def _hold(self, channel: str) -> None:
+        hold = await self._leases.acquire(f"{LEASES}.{subjects.short_hash(channel)}")
+        if hold == "denied":
+            raise errors.Retry("another process writes this channel", ELSEWHERE_S)
+        if hold == "taken":
+            self._channels.forget(channel)
+
+    def _turn(
+        self,
+        heard: message.Heard,
+        character: str,
+        turn_id: str,
+        before: tuple[message.Utterance, ...],
+        job_: job.Job,
+    ) -> turn.Turn:
+        return turn.Turn(
+            id=turn_id,
+            origin="user",
+            character=character,
+            surface=heard.surface,
+            channel=heard.channel,
+            message=heard.message,
+            text=heard.text,
+            author=heard.author,
+            native=heard.native,
+            guild=heard.guild,
+            history=before[-HISTORY_LINES:],
+            heard=len(before),
+            at=time.time(),
+            expires_at=job_.stored_at + limits.TURN_S,
+        )
+
+    def _tidy(self) -> None:
+        """Locks of quiet channels and leases that ran out cost memory for nothing."""
+        if len(self._locks) > history.CHANNELS_MAX:
+            self._leases.forget()
+            for channel in [name for name, lock in self._locks.items() if not lock.locked()]:
+                del self._locks[channel]

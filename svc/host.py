@@ -1,0 +1,128 @@
+"""The host: one process that serves one or more services until it is told to stop.
+
+`quahog run SERVICE…` is this. A service says what it answers (`svc.<name>.service.open`); the host gives it
+the bus and the cache, reports ready, and on SIGTERM lets handlers finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import signal
+from collections.abc import Sequence
+
+import anyio
+import uvloop
+
+from svc import cache, config, errors, log
+from svc.bus import connection, jetstream, serve, service
+
+logger = logging.getLogger("quahog")
+
+SERVICES = (
+    "llm",
+    "characters",
+    "quality",
+    "coordinator",
+    "tuning",
+    "retriever",
+    "crawler",
+    "router",
+    "bridge",
+    "discord",
+)
+READY_FD = "QUAHOG_READY_FD"
+"""A file descriptor to write `ready` to: how the supervisor learns that we are."""
+EXIT_CONFIG = 78
+"""EX_CONFIG of sysexits.h: restarting won't help until somebody changes a setting."""
+EXIT_BROKEN = 70
+"""EX_SOFTWARE: something failed that a restart may cure."""
+
+
+def run(names: Sequence[str]) -> int:
+    """Serve until SIGTERM or SIGINT. Returns the exit status."""
+    status = 0
+    try:
+        common = config.read(config.Common)
+        log.setup(common.log_level)
+        for name in names:
+            if name not in SERVICES:
+                raise errors.ConfigError(f"no service {name!r}: choose from {', '.join(SERVICES)}")
+        uvloop.run(_serve(names, common))
+    except* errors.ConfigError as group:
+        status = _failed(group, EXIT_CONFIG)
+    except* errors.QuahogError as group:
+        status = status or _failed(group, EXIT_BROKEN)
+    return status
+
+
+def _failed(group: BaseExceptionGroup[errors.QuahogError], status: int) -> int:
+    for error in _leaves(group):
+        logger.critical("%s", error)
+    return status
+
+
+def _leaves(group: BaseExceptionGroup[errors.QuahogError]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found.extend(_leaves(error) if isinstance(error, BaseExceptionGroup) else [error])
+    return found
+
+
+async def _serve(names: Sequence[str], common: config.Common) -> None:
+    stop = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, stop)
+        waiting = [anyio.Event() for _ in names]
+        async with anyio.create_task_group() as services:
+            for name, ready in zip(names, waiting, strict=True):
+                services.start_soon(_serve_one, name, common, stop, ready)
+            tasks.start_soon(_tell_ready, waiting)
+        tasks.cancel_scope.cancel()
+
+
+async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready: anyio.Event) -> None:
+    module = importlib.import_module(f"svc.{name}.service")
+    opener: service.Opener = module.open
+    jet = await jetstream.connect(common.nats_url, name)
+    shared = cache.Cache.connect(common.cache_url)
+    try:
+        await jet.ensure()
+        bus = connection.Connection(jet, name)
+        opened = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_give_up_opening, stop, opened, tasks.cancel_scope)
+            app = service.App(bus=bus, cache=shared, common=common, tasks=tasks)
+            async with opener(app) as served:
+                opened.set()
+                await serve.Server(bus, served).run(stop, ready.set)
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await shared.close()
+            await jet.close()
+
+
+async def _give_up_opening(stop: anyio.Event, opened: anyio.Event, scope: anyio.CancelScope) -> None:
+    """Being told to stop while still opening (a model loads, another service is awaited) ends that at once."""
+    await stop.wait()
+    if not opened.is_set():
+        scope.cancel()
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            logger.info("stopping on %s", signal.Signals(number).name)
+            stop.set()
+
+
+async def _tell_ready(waiting: Sequence[anyio.Event]) -> None:
+    for event in waiting:
+        await event.wait()
+    if (descriptor := os.environ.get(READY_FD, "")).isdecimal():
+        with contextlib.suppress(OSError):
+            os.write(int(descriptor), b"ready\n")
+            os.close(int(descriptor))

@@ -1,0 +1,40 @@
+"""The router: what it answers and what it listens to."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from svc import config
+from svc.bus import cast, limits, service
+from svc.router import orchestrate, settings, turns
+from svc.wire import router, turn
+
+NAME = "router"
+
+
+@contextlib.asynccontextmanager
+async def open(app: service.App) -> AsyncIterator[service.Service]:
+    """Composition root of the router."""
+    options = config.read(settings.Settings)
+    packs = await cast.wait(app.bus)
+    runner = turns.Runner(app.bus, app.cache, options)
+    door = orchestrate.Door(app.bus, {pack.id: pack.name for pack in packs})
+    slots = options.router_slots
+    yield service.Service(
+        name=NAME,
+        describe="Runs turns: facts, attempts, the gate, one recorded outcome",
+        answers=(
+            service.Answer(
+                "orchestrate", router.OrchestrateRequest, router.Orchestrated, door.orchestrate, slots=slots
+            ),
+        ),
+        listens=(
+            service.Listen("router-turns", "turn.user", turn.Turn, runner.run, slots=slots),
+            service.Listen("router-plans", "turn.organic", turn.Turn, runner.run, slots=slots),
+            service.Listen("router-plans", "turn.idle", turn.Turn, runner.run, slots=slots),
+        ),
+        health=app.cache.health,
+        counters=runner.counters,
+        settings=config.shown(options) | {"turn_deadline_s": limits.TURN_S},
+    )

@@ -1,0 +1,81 @@
+"""What an attempt does differently from the one before: a retry that repeats itself fails again.
+
+Attempts 1–3 (standard) change opener and temperature, 4–6 (enhanced) add the guidance of tuning and drop
+examples that didn't help, 7–10 (aggressive) also shorten the history to the point at hand and take the
+character's own guidance. Every draw comes from the turn's id, so a replay makes the same ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import msgspec
+
+from svc import retry
+from svc.router import settings
+from svc.wire import characters, tuning
+
+WARMER = (0.0, 0.1, -0.25)
+"""Added to the temperature, by attempt modulo three: as advised, a little wilder, then clearly tamer."""
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.2, 1.3
+AGGRESSIVE_HISTORY = 2
+"""Lines of history in the aggressive tier: a long one is what led the model astray."""
+CANDIDATES_MAX = 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Variation:
+    opener: str
+    sampling: characters.Sampling
+    examples: int
+    lines: int
+    guidance: tuple[str, ...]
+    changed: tuple[str, ...]
+
+
+def vary(
+    turn: str, attempt: int, prompt: characters.Prompt, advice: tuning.Advice, options: settings.Settings
+) -> Variation:
+    """How attempt number `attempt` (from 1) is made. Pure."""
+    draw = random.Random(f"{turn}:{attempt}")
+    tier = retry.tier(attempt)
+    sampling = _merge(prompt.sampling, advice.sampling)
+    changed = []
+    if attempt > 1:
+        changed.append("fresh draft, caches bypassed")
+    opener = _opener(turn, attempt, prompt.openers)
+    if opener and attempt > 1:
+        changed.append(f"opener {opener!r}")
+    if shift := WARMER[(attempt - 1) % len(WARMER)]:
+        base = sampling.temperature if sampling.temperature is not None else 0.8
+        temperature = round(min(TEMPERATURE_MAX, max(TEMPERATURE_MIN, base + shift)), 2)
+        sampling = msgspec.structs.replace(sampling, temperature=temperature)
+        changed.append(f"temperature {temperature}")
+    if tier == "aggressive" and sampling.candidates:
+        more = min(CANDIDATES_MAX, sampling.candidates + 2)
+        sampling = msgspec.structs.replace(sampling, candidates=more)
+        changed.append(f"{more} candidates")
+    if advice.guidance:
+        changed.append(f"guidance ({len(advice.guidance)})")
+    lines = AGGRESSIVE_HISTORY if tier == "aggressive" else options.router_history
+    examples = max(2, options.router_examples - 1) if tier != "standard" else options.router_examples
+    sampling = msgspec.structs.replace(sampling, seed=draw.randrange(1, 2**31))
+    return Variation(opener, sampling, examples, lines, advice.guidance, tuple(changed))
+
+
+def _opener(turn: str, attempt: int, openers: tuple[str, ...]) -> str:
+    """A different one each attempt, in an order drawn once per turn."""
+    if not openers:
+        return ""
+    order = list(openers)
+    random.Random(turn).shuffle(order)
+    return order[(attempt - 1) % len(order)]
+
+
+def _merge(pack: characters.Sampling, advised: characters.Sampling) -> characters.Sampling:
+    """Advice overrides the pack where it says anything."""
+    overrides = {
+        name: value for name in pack.__struct_fields__ if (value := getattr(advised, name)) is not None
+    }
+    return msgspec.structs.replace(pack, **overrides)

@@ -1,0 +1,92 @@
+"""The ledger of outcomes: how turns ended, per character and arm, kept in STATE to survive restarts."""
+
+from __future__ import annotations
+
+import time
+
+import anyio
+import msgspec
+
+from svc.bus import api, errors, state, subjects
+from svc.wire import base, tuning, turn
+
+SEEN_MAX = 256
+"""Turns remembered per tally, so that a repeated outcome isn't counted twice: far more than ever repeat."""
+BASE = "base"
+TRIES = 5
+PREFIX = "tuning.tally"
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A tally as stored."""
+
+    tally: tuning.Tally
+    seen: tuple[str, ...] = ()
+    updated_at: float = 0.0
+
+
+class Ledger:
+    def __init__(self, store: state.State) -> None:
+        self._state = store
+        self._tallies: dict[str, tuning.Tally] = {}
+        self._lock = anyio.Lock()
+
+    async def record(self, ended: turn.Ended) -> None:
+        """Count one outcome. May run twice. Raises Retry when others kept writing at the same time."""
+        async with self._lock:
+            for _ in range(TRIES):
+                if await self._try(ended):
+                    return
+        raise errors.Retry("the tally is being written by others")
+
+    async def _try(self, ended: turn.Ended) -> bool:
+        name = key(ended.character, ended.arm or BASE)
+        entry = await self._state.get(name)
+        kept = base.decode(entry.data, Kept) if entry else Kept(_empty(ended))
+        if ended.turn in kept.seen:
+            return True
+        tally = added(kept.tally, ended)
+        seen = (*kept.seen, ended.turn)[-SEEN_MAX:]
+        revision = entry.revision if entry else 0
+        written = await self._state.put(name, Kept(tally, seen, time.time()), revision=revision)
+        if written is None:
+            return False
+        self._tallies[name] = tally
+        return True
+
+    async def load(self, bus: api.Bus) -> None:
+        """Read every tally back."""
+        async for stored in bus.scan("KV_STATE", (f"$KV.STATE.{PREFIX}.>",)):
+            kept = base.decode(stored.data, Kept)
+            self._tallies[key(kept.tally.character, kept.tally.arm)] = kept.tally
+
+    def tallies(self, character: str = "") -> tuple[tuning.Tally, ...]:
+        """Of one character, or of all ("")."""
+        return tuple(
+            tally for _, tally in sorted(self._tallies.items()) if character in ("", tally.character)
+        )
+
+
+def key(character: str, arm: str) -> str:
+    return f"{PREFIX}.{character}.{arm if subjects.TOKEN.fullmatch(arm) else subjects.short_hash(arm)}"
+
+
+def _empty(ended: turn.Ended) -> tuning.Tally:
+    return tuning.Tally(character=ended.character, arm=ended.arm or BASE)
+
+
+def added(tally: tuning.Tally, ended: turn.Ended) -> tuning.Tally:
+    """The tally with one more outcome; pure."""
+    failures = dict(tally.failures)
+    for attempt in ended.attempts:
+        if not attempt.accepted:
+            cause = attempt.cause or "service"
+            failures[cause] = failures.get(cause, 0) + 1
+    return msgspec.structs.replace(
+        tally,
+        turns=tally.turns + 1,
+        accepted=tally.accepted + (ended.outcome == "answered"),
+        attempts=tally.attempts + len(ended.attempts),
+        score_sum=tally.score_sum + (ended.verdict.score if ended.verdict else 0.0),
+        failures=failures,
+    )
