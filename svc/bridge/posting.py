@@ -1,0 +1,47 @@
+"""Posting on the surfaces `console` and `http`: there is nothing to send to, so the receipt is the post.
+
+The feed sees the receipt in the record and shows it to whoever watches that channel.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+
+from svc.bus import job, subjects
+from svc.wire import message
+
+log = logging.getLogger(__name__)
+
+
+class Posting:
+    """The handler of `say.console.>` and `say.http.>`. May run twice: the receipt is written once."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+
+    async def post(self, request: message.Say, job: job.Job) -> None:
+        """Record `evt.message.posted.<turn>.<piece>`, or nothing when the say is past its expiry."""
+        now = time.time()
+        if request.expires_at and now > request.expires_at:
+            log.info("turn %s came %.1f s too late and is not posted", request.turn, now - request.expires_at)
+            self.counts["expired"] += 1
+            return
+        piece = int(job.subject.n)
+        receipt = message.Posted(
+            turn=request.turn,
+            piece=piece,
+            surface=request.surface,
+            channel=request.channel,
+            character=request.character,
+            text=request.text,
+            guild=request.guild,
+            native=f"{request.turn}-{piece}",
+            reply_to=request.reply_to,
+            at=now,
+            notice=request.notice,
+        )
+        subject = subjects.event("message", "posted", request.turn, piece)
+        if await job.bus.publish(subject, receipt):
+            self.counts["posted"] += 1
