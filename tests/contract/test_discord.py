@@ -192,7 +192,10 @@ async def test_three_bots_hear_a_message_once(
         assert counted("discord_heard_first_total") == 1
         shown = [
             status.Vitals(
-                health=one.health(), counters=one.counters(), gauges=one.gauges(), config=one.settings
+                health=one.health(),
+                counters=dict(one.counters()),
+                gauges=dict(one.gauges()),
+                config=dict(one.settings),
             )
             for one in up.services.values()
         ]
@@ -417,27 +420,33 @@ async def test_an_expired_answer_is_recorded_and_not_posted(monkeypatch: pytest.
         await up.deliver(up.say("In time.", turn="t2", expires_at=time.time() - 1), deliveries=2)
         assert up.contents("peter") == ["In time."]
         assert [receipt.turn for receipt in await up.posted()] == ["t2"]
+        # Begun in time: finished, although it expires on the way.
+        up.discord.faults.order_429("POST", "/messages$", 0.3)
+        await up.deliver(up.say("word " * 900, turn="t3", expires_at=time.time() + 0.2))
+        assert len(up.contents("peter")) == 4
 
 
 async def test_a_403_is_told_once_and_never_retried(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with stage(monkeypatch, "peter") as up:
+        monkeypatch.setattr("svc.discord.posting.REFUSED_S", 0.5)
         up.discord.world.denied.add((up.bots["peter"]["id"], up.clam["id"]))
         for number in range(3):
             await up.deliver(up.say("Hey!", turn=f"t{number}"))
         refused = [one for one in up.discord.rest.log if one.status == 403]
         assert len(refused) == 1
         assert [one.reason for one in await up.undelivered()] == ["forbidden"] * 3
+        told_at = time.monotonic()
         (told,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
         assert "Send Messages" in told and up.clam["id"] in told and "50013" in told
         # Allowed again; what was given up stays so, even when the broker forgets that it was acked.
         up.discord.world.denied.clear()
-        monkeypatch.setattr("svc.discord.posting.REFUSED_S", 0.0)
-        await up.deliver(up.say("Hey!", turn="t3"))  # still left alone
-        await up.deliver(up.say("Hey!", turn="t4"))
-        await up.deliver(up.say("Hey!", turn="t3"), age_s=5)
-        assert up.contents("peter") == ["Hey!"]
+        await until(lambda: time.monotonic() > told_at + 0.5)
+        await up.deliver(up.say("Hey!", turn="t2"), age_s=5)
+        assert up.contents("peter") == []
+        await up.deliver(up.say("Hey again!", turn="t3"))
+        assert up.contents("peter") == ["Hey again!"]
 
 
 async def test_an_unknown_channel_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,98 @@
+"""The rules that keep the folders what they say they are."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SVC = ROOT / "svc"
+SERVICES = {
+    "router", "llm", "quality", "tuning", "characters", "retriever", "crawler", "coordinator", "discord", "bridge",
+}  # fmt: skip
+OUTSIDE = {"cli", "stack"}
+"""What stands above the services: they may look into them (the doctor reads packs and asks for the engine)."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    """Every module a file imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files() -> list[Path]:
+    return sorted(SVC.rglob("*.py"))
+
+
+def package(file: Path) -> str:
+    parts = file.relative_to(SVC).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+@pytest.mark.parametrize("file", files(), ids=lambda file: str(file.relative_to(ROOT)))
+def test_direction_of_dependency(file: Path) -> None:
+    mine = package(file)
+    for name in imports(file):
+        top, _, rest = name.partition(".")
+        if top == "nats":
+            assert mine == "bus", f"only svc/bus imports nats, not {file}"
+        if top != "svc":
+            continue
+        other = rest.split(".")[0]
+        if mine == "wire":
+            assert other == "wire", f"wire imports {name}"
+        if mine == "bus":
+            assert other not in SERVICES | OUTSIDE, f"the bus imports {name}"
+        if mine in SERVICES:
+            assert other not in (SERVICES | OUTSIDE) - {mine}, f"{mine} imports {name}"
+
+
+def test_no_character_is_named_in_code() -> None:
+    """Adding a character touches no .py file; neither does removing one."""
+    named = re.compile(r"\b(peter|brian|stewie)\b", re.IGNORECASE)
+    allowed = {"svc/bridge/settings.py", "svc/stack/ports.py"}
+    """The documented port table names the three."""
+    found = []
+    for file in files():
+        name = str(file.relative_to(ROOT))
+        if name in allowed:
+            continue
+        code = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(code):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and named.search(node.value):
+                found.append((name, node.lineno, node.value))
+    documentation = [item for item in found if _is_documentation(ROOT / item[0], item[1])]
+    assert [item for item in found if item not in documentation] == []
+
+
+def _is_documentation(file: Path, line: int) -> bool:
+    """Docstrings, attribute docstrings and command-line examples may use the cast to explain."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        explains = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        example = isinstance(node, ast.Assign) and any(
+            isinstance(target, ast.Name) and target.id == "EXAMPLE" for target in node.targets
+        )
+        helps = isinstance(node, ast.keyword) and node.arg in ("help", "remedy")
+        if (explains or example or helps) and node.lineno <= line <= (node.end_lineno or line):
+            return True
+    return False
+
+
+def test_the_design_stays_outside() -> None:
+    """The repository speaks only of itself."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    words = re.compile(r"/wor[k]/|\.\./share[d]|pypi\.or[g]")
+    for name in tracked:
+        file = ROOT / name
+        if file.suffix in {".py", ".md", ".toml", ".yaml", ".lock", ".conf", ""} and file.is_file():
+            assert not words.search(file.read_text(encoding="utf-8", errors="replace")), name
