@@ -106,7 +106,7 @@ async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready:
 
 
 async def _give_up_opening(stop: anyio.Event, opened: anyio.Event, scope: anyio.CancelScope) -> None:
-    """Being told to stop while still opening (a model loads, another service is awaited) ends that at once."""
+    """Being told to stop while still opening (a model loads, others are awaited) ends that at once."""
     await stop.wait()
     if not opened.is_set():
         scope.cancel()

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from svc.bus import subjects
+from svc.bus import limits, subjects
 
 if TYPE_CHECKING:
     from svc.bus import api
@@ -27,6 +27,8 @@ class Job:
     """Unix seconds, the broker's clock."""
     sequence: int
     deliveries: int
+    deliveries_max: int = limits.DELIVERIES_MAX
+    """Delivered more often than this, it is buried."""
     traceparent: str = ""
     progressed_at: float = dataclasses.field(default_factory=time.monotonic)
 

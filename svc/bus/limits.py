@@ -50,7 +50,10 @@ STALL_S = 60.0
 HEARTBEAT_S = 1.5
 """How often leases of running handlers are renewed: a quarter of the shortest ack wait."""
 DELIVERIES_MAX = 5
-"""A message delivered this often without an answer is poison: buried."""
+"""A request delivered this often without an answer is poison: buried."""
+PATIENCE_MAX = 200
+"""The same for what nobody else can redo (turns, events, answers to post): these may wait for a channel's
+other writer, for a pack, for Discord; their own expiry ends them long before."""
 PIN_S = 3.0
 """A pinned model process that stops pulling for this long loses the pin to the standby."""
 PINNED_PULL_S = 2.0

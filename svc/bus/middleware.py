@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from svc.bus import broker, errors, job, limits, service, status, subjects
+from svc.bus import broker, errors, job, service, status, subjects
 from svc.wire import base, envelope
 
 log = logging.getLogger(__name__)
@@ -81,13 +81,13 @@ def buried(source: broker.Broker, inner: Work[envelope.Reply]) -> Work[envelope.
 
     async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
         try:
-            if delivery.deliveries > limits.DELIVERIES_MAX:
+            if delivery.deliveries > job_.deliveries_max:
                 raise PoisonError(f"delivered {delivery.deliveries} times without an answer")
             return await inner(delivery, job_)
         except errors.Refused as refusal:
             return envelope.Reply(refusal=envelope.Refusal(code=refusal.code, message=refusal.message))
         except (errors.Retry, *RETRIED) as error:
-            if delivery.deliveries < limits.DELIVERIES_MAX:
+            if delivery.deliveries < job_.deliveries_max:
                 raise errors.Retry(str(error), getattr(error, "after_s", 1.0)) from error
             return await bury(source, delivery, error)
         except Exception as error:

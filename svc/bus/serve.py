@@ -78,7 +78,7 @@ class Server:
                 pullers.append(puller)
                 permits = asyncio.Semaphore(IDLE_PULLS)
                 for _ in range(slots):
-                    tasks.start_soon(self._loop, puller, permits, self._chains[name])
+                    tasks.start_soon(self._loop, puller, permits, consumer)
             tasks.start_soon(self._renew_leases)
             ready()
             await stop.wait()
@@ -94,16 +94,16 @@ class Server:
         self,
         puller: broker.Puller,
         permits: asyncio.Semaphore,
-        chains: dict[str, middleware.Work[None]],
+        consumer: streams.Consumer,
     ) -> None:
         while not self._stopping:
             async with permits:
                 delivery = await puller.next()
             if delivery is not None:
-                await self._work(delivery, chains)
+                await self._work(delivery, consumer)
 
-    async def _work(self, delivery: broker.Delivery, chains: dict[str, middleware.Work[None]]) -> None:
-        message = delivery.message
+    async def _work(self, delivery: broker.Delivery, consumer: streams.Consumer) -> None:
+        message, chains = delivery.message, self._chains[consumer.name]
         try:
             subject = subjects.parse(message.subject)
             chain = chains[_prefix(subject, chains)]
@@ -112,7 +112,7 @@ class Server:
                 await middleware.bury(self._broker, delivery, error)
                 await self._broker.term(delivery, "nobody handles this subject")
             return
-        circumstances = self._job(delivery, subject)
+        circumstances = self._job(delivery, subject, consumer)
         self._running[id(delivery)] = (delivery, circumstances)
         try:
             with trace.active(circumstances.traceparent):
@@ -133,7 +133,9 @@ class Server:
             if self._stopping and not self._running:
                 self._idle.set()
 
-    def _job(self, delivery: broker.Delivery, subject: subjects.Subject) -> job.Job:
+    def _job(
+        self, delivery: broker.Delivery, subject: subjects.Subject, consumer: streams.Consumer
+    ) -> job.Job:
         message = delivery.message
         given = message.headers.get(broker.DEADLINE, "")
         deadline = message.at + int(given) / 1000 if given.isdecimal() else time.time() + limits.HANDLE_S
@@ -144,6 +146,7 @@ class Server:
             stored_at=message.at,
             sequence=message.sequence,
             deliveries=delivery.deliveries,
+            deliveries_max=consumer.deliveries_max,
             traceparent=message.headers.get(broker.TRACEPARENT) or trace.of_turn(subject.turn),
         )
 

@@ -136,6 +136,8 @@ class Consumer:
     filters: tuple[str, ...]
     ack_wait_s: float = limits.ACK_WAIT_S
     max_ack_pending: int = limits.ACK_PENDING_MAX
+    deliveries_max: int = limits.DELIVERIES_MAX
+    """Delivered more often than this without success, a message is buried."""
     pinned: bool = False
     """Only one process at a time is served; another takes over when it stops pulling."""
 
@@ -183,12 +185,12 @@ CONSUMERS = (
     _model("generate"),
     _model("banter"),
     Consumer("llm-embed", "WORK_llm", ("req.llm.embed.>",)),
-    Consumer("router-turns", "TURNS", ("turn.user.>",)),
-    Consumer("router-plans", "PLANS", ("turn.organic.>", "turn.idle.>")),
-    Consumer("coordinator-heard", "RECORD", ("evt.message.>",)),
-    Consumer("tuning-outcomes", "RECORD", ("evt.turn.ended.>",)),
-    Consumer("console", "SAY", ("say.console.>",)),
-    Consumer("http", "SAY", ("say.http.>",)),
+    Consumer("router-turns", "TURNS", ("turn.user.>",), deliveries_max=limits.PATIENCE_MAX),
+    Consumer("router-plans", "PLANS", ("turn.organic.>", "turn.idle.>"), deliveries_max=limits.PATIENCE_MAX),
+    Consumer("coordinator-heard", "RECORD", ("evt.message.>",), deliveries_max=limits.PATIENCE_MAX),
+    Consumer("tuning-outcomes", "RECORD", ("evt.turn.ended.>",), deliveries_max=limits.PATIENCE_MAX),
+    Consumer("console", "SAY", ("say.console.>",), deliveries_max=limits.PATIENCE_MAX),
+    Consumer("http", "SAY", ("say.http.>",), deliveries_max=limits.PATIENCE_MAX),
 )
 CONSUMER_BY_NAME = {consumer.name: consumer for consumer in CONSUMERS}
 
@@ -202,7 +204,8 @@ def consumer(name: str) -> Consumer:
         return found
     surface, _, character = name.partition("-")
     if surface == "discord" and character:
-        return Consumer(name, "SAY", (f"say.discord.{character}.>",))
+        filters = (f"say.discord.{character}.>",)
+        return Consumer(name, "SAY", filters, deliveries_max=limits.PATIENCE_MAX)
     raise errors.ConfigError(f"no consumer named {name!r}: add it to svc/bus/streams.py")
 
 

@@ -135,13 +135,17 @@ def _free(port: int) -> bool:
 
 def engine() -> Finding:
     """Which model engine would be used, without loading it."""
-    from svc.llm import choice
+    from svc.llm import choice, settings
+
+    async def look() -> str:
+        chosen = await choice.choose(config.read(settings.Settings))
+        await chosen.engine.close()
+        return f"{chosen.engine.name} with {chosen.engine.model}: {chosen.reason}"
 
     try:
-        chosen, why = anyio.run(choice.look)
+        return Finding(what="model", level="ok", detail=anyio.run(look))
     except errors.QuahogError as error:
         return Finding(what="model", level="wrong", detail=str(error))
-    return Finding(what="model", level="ok", detail=f"{chosen}: {why}")
 
 
 def stack(args: argparse.Namespace, running: where.Running | None) -> list[Finding]:

@@ -2,7 +2,8 @@
 
 Attempts 1–3 (standard) change opener and temperature, 4–6 (enhanced) add the guidance of tuning and drop
 examples that didn't help, 7–10 (aggressive) also shorten the history to the point at hand and take the
-character's own guidance. Every draw comes from the turn's id, so a replay makes the same ones.
+character's own guidance. The openers' order comes from the turn's id, so a replay uses the same ones. No seed
+is set: a seeded request gives up the engine's prefix cache, and the drafts are recorded anyway.
 """
 
 from __future__ import annotations
@@ -38,7 +39,6 @@ def vary(
     turn: str, attempt: int, prompt: characters.Prompt, advice: tuning.Advice, options: settings.Settings
 ) -> Variation:
     """How attempt number `attempt` (from 1) is made. Pure."""
-    draw = random.Random(f"{turn}:{attempt}")
     tier = retry.tier(attempt)
     sampling = _merge(prompt.sampling, advice.sampling)
     changed = []
@@ -60,7 +60,6 @@ def vary(
         changed.append(f"guidance ({len(advice.guidance)})")
     lines = AGGRESSIVE_HISTORY if tier == "aggressive" else options.router_history
     examples = max(2, options.router_examples - 1) if tier != "standard" else options.router_examples
-    sampling = msgspec.structs.replace(sampling, seed=draw.randrange(1, 2**31))
     return Variation(opener, sampling, examples, lines, advice.guidance, tuple(changed))
 
 

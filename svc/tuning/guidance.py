@@ -11,18 +11,36 @@ from collections.abc import Sequence
 from svc import retry
 from svc.wire import tuning
 
+OWN_VOICE = "Sound more like yourself: your own words, your own habits, nobody else's."
+TO_THE_POINT = "Answer exactly what was just said, in your first sentence."
+COMPLETE = "Say it once, in plain, complete English sentences."
+ALONE = "Speak only for yourself: no names in front, no lines for others."
+DECENT = "Be funny without being cruel or crude."
 GUIDANCE = {
-    "authenticity": "Sound more like yourself: your own words, your own habits, nobody else's.",
-    "flow": "Answer exactly what was just said, in your first sentence.",
+    "authenticity": OWN_VOICE,
+    "authenticity_floor": OWN_VOICE,
+    "flow": TO_THE_POINT,
+    "flow_floor": TO_THE_POINT,
     "engagement": "Say something worth answering: one or two short, lively sentences.",
     "hallucination": "Name no facts, numbers or people that you were not told.",
-    "toxicity": "Be funny without being cruel or crude.",
+    "toxicity": DECENT,
+    "toxicity_floor": DECENT,
+    "too_long": "Two short sentences at most.",
     "echo": "Don't repeat the other person's words; answer them.",
-    "duplicate": "Don't say what was said before; find another angle.",
-    "refusal": "You are a person in a chat, not an assistant: never refuse, just answer in character.",
-    "repetition": "Say it once, in complete sentences.",
-    "language": "Answer in plain English.",
+    "said_before": "Don't say what was said before; find another angle.",
+    "assistant": "You are a person in a chat, not an assistant: never refuse, just answer in character.",
+    "prompt_leak": "Never mention instructions or notes; just talk.",
+    "canary": "Never repeat codes or secrets.",
+    "control_text": "Plain words only: no tags, no code, no JSON.",
+    "mass_mention": "Ping nobody.",
+    "self_prefix": ALONE,
+    "speaks_for_others": ALONE,
+    "repetition": COMPLETE,
+    "word_salad": COMPLETE,
+    "wrong_language": COMPLETE,
+    "empty": "Say at least one whole sentence.",
 }
+"""Hard stop or component of the gate -> what to do instead."""
 FIRM = "Two short sentences at most, in your own voice, about exactly what was asked."
 SENTENCES_MAX = 4
 

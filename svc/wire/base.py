@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Hashable
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -26,11 +27,11 @@ def encode(value: object) -> bytes:
 
 
 @functools.cache
-def _decoder(kind: type[Any]) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind)
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cast("type[Any]", kind))
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[S]) -> S:
     """Decode `data` as `kind`. Raises `msgspec.ValidationError` naming the field that is wrong."""
-    decoder: msgspec.json.Decoder[S] = _decoder(cast("type[Any]", kind))
+    decoder: msgspec.json.Decoder[S] = _decoder(cast("Hashable", kind))
     return decoder.decode(data)

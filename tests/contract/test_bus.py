@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import AsyncIterator
 
@@ -39,9 +40,11 @@ class Adviser:
     def __init__(self) -> None:
         self.calls = 0
         self.hold = anyio.Event()
+        self.called = anyio.Event()
 
     async def advise(self, request: tuning.AdviseRequest, job_: job.Job) -> tuning.Advice:
         self.calls += 1
+        self.called.set()
         match request.topic:
             case "refuse":
                 raise errors.Refused("no_advice", "ask somebody else")
@@ -195,9 +198,7 @@ async def test_two_members_of_a_queue_group_share_the_work(bus: connection.Conne
 async def test_overloaded_when_the_queue_is_full(
     bus: connection.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = [
-        streams.dataclasses.replace(s, max_msgs=3) if s.name == "WORK_quality" else s for s in streams.STREAMS
-    ]
+    small = [dataclasses.replace(s, max_msgs=3) if s.name == "WORK_quality" else s for s in streams.STREAMS]
     monkeypatch.setattr(streams, "STREAMS", tuple(small))
     monkeypatch.setattr(streams, "BY_NAME", {stream.name: stream for stream in small})
     await bus.broker.ensure()
@@ -330,8 +331,7 @@ async def test_stop_lets_a_handler_finish(bus: connection.Connection) -> None:
         async with serving(bus, adviser.service()):
             tasks.start_soon(ask)
             with anyio.fail_after(5):
-                while adviser.calls == 0:
-                    await anyio.sleep(0.01)
+                await adviser.called.wait()
             tasks.start_soon(release, adviser)
         with anyio.fail_after(5):
             while not answers:

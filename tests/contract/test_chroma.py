@@ -177,7 +177,7 @@ async def ended(of: service.Service) -> crawler.CrawlStatus:
 
 async def until(true: Callable[[], Awaitable[bool]]) -> None:
     with anyio.fail_after(SOON_S):
-        while not await true():  # noqa: ASYNC110 - it happens in another process
+        while not await true():
             await anyio.sleep(0.02)
 
 

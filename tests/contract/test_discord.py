@@ -91,7 +91,7 @@ class Stage:
     async def heard(self, count: int) -> list[message.Heard]:
         """What was heard, once it is that much. In the order of its recording."""
         with anyio.fail_after(WITHIN_S):
-            while len(heard := await self.recorded(HEARD, message.Heard)) < count:  # noqa: ASYNC110
+            while len(heard := await self.recorded(HEARD, message.Heard)) < count:
                 await anyio.sleep(POLL_S)
         return heard
 
@@ -157,7 +157,7 @@ async def set_up(
 async def until(true: Callable[[], object], within_s: float = WITHIN_S) -> None:
     """Poll, with a deadline: what is waited for happens in discord.py and in the fake."""
     with anyio.fail_after(within_s):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await anyio.sleep(POLL_S)
 
 
@@ -381,6 +381,15 @@ async def test_equal_pieces_are_told_apart_in_the_history(monkeypatch: pytest.Mo
         assert len({one.native for one in await up.posted()}) == 3
 
 
+async def test_the_same_words_to_somebody_else_are_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with stage(monkeypatch, "peter") as up:
+        first = await up.discord.say(up.lois, up.clam, "Beer?")
+        second = await up.discord.say(up.lois, up.clam, "More?")
+        await up.deliver(up.say("Yes.", reply_to=first["id"]))
+        await up.deliver(up.say("Yes.", reply_to=second["id"], turn="t2"), age_s=150)
+        assert up.contents("peter") == ["Yes.", "Yes."]
+
+
 async def test_still_unsure_means_silence(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage(monkeypatch, "peter", "brian") as up:
         up.discord.faults.order("GET", "/messages$", 403, {"code": 50001, "message": "Missing Access"})
@@ -432,17 +441,19 @@ async def test_a_403_is_told_once_and_never_retried(
     async with stage(monkeypatch, "peter") as up:
         monkeypatch.setattr("svc.discord.posting.REFUSED_S", 0.5)
         up.discord.world.denied.add((up.bots["peter"]["id"], up.clam["id"]))
-        for number in range(3):
+        await up.deliver(up.say("Hey!", turn="t0"))
+        refused_at = time.monotonic()
+        await anyio.sleep(0.3)
+        for number in (1, 2):
             await up.deliver(up.say("Hey!", turn=f"t{number}"))
         refused = [one for one in up.discord.rest.log if one.status == 403]
         assert len(refused) == 1
         assert [one.reason for one in await up.undelivered()] == ["forbidden"] * 3
-        told_at = time.monotonic()
         (told,) = [one.getMessage() for one in caplog.records if one.levelname == "ERROR"]
         assert "Send Messages" in told and up.clam["id"] in told and "50013" in told
         # Allowed again; what was given up stays so, even when the broker forgets that it was acked.
         up.discord.world.denied.clear()
-        await until(lambda: time.monotonic() > told_at + 0.5)
+        await until(lambda: time.monotonic() > refused_at + 0.5)
         await up.deliver(up.say("Hey!", turn="t2"), age_s=5)
         assert up.contents("peter") == []
         await up.deliver(up.say("Hey again!", turn="t3"))

@@ -26,13 +26,9 @@ def structs() -> dict[str, type[msgspec.Struct]]:
     for module in pkgutil.iter_modules(svc.wire.__path__):
         loaded = importlib.import_module(f"svc.wire.{module.name}")
         for name, value in vars(loaded).items():
-            if (
-                isinstance(value, type)
-                and issubclass(value, base.Wire)
-                and value.__module__ == loaded.__name__
-            ):
-                if value is not base.Wire:
-                    found[f"{module.name}.{name}"] = value
+            ours = isinstance(value, type) and issubclass(value, base.Wire) and value is not base.Wire
+            if ours and value.__module__ == loaded.__name__:
+                found[f"{module.name}.{name}"] = value
     return found
 
 

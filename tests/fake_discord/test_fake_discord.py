@@ -103,7 +103,7 @@ async def clam(*, content: bool = True, **options: Any) -> AsyncIterator[Clam]:
 
 async def until(true: Callable[[], object]) -> None:
     with anyio.fail_after(WITHIN_S):
-        while not true():  # noqa: ASYNC110
+        while not true():
             await anyio.sleep(0.005)
 
 

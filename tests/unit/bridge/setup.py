@@ -77,7 +77,7 @@ async def client(bus: fake.FakeBus, port: str = "router", **wanted: str) -> Asyn
 async def until(true: Callable[[], bool]) -> None:
     """Wait for something that happens beside us; fails after DEADLINE_S."""
     with anyio.fail_after(DEADLINE_S):
-        while not true():  # noqa: ASYNC110 - what it waits for knows no event
+        while not true():
             await anyio.sleep(0.005)
 
 

@@ -203,11 +203,11 @@ async def test_the_keeper_brings_the_model_back() -> None:
         tasks.start_soon(kept.watch)
         used.error = engine.Unreachable("gone")
         with anyio.fail_after(2):
-            while kept.health().level == "ok":  # noqa: ASYNC110
+            while kept.health().level == "ok":
                 await anyio.sleep(0.01)
         used.error = None
         with anyio.fail_after(2):
-            while kept.health().level != "ok":  # noqa: ASYNC110
+            while kept.health().level != "ok":
                 await anyio.sleep(0.01)
         kept.stop()
     assert used.warmed == 2
@@ -221,7 +221,7 @@ async def test_a_watched_generation_is_shown_in_few_pieces_that_add_up() -> None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(made.studio.generate, request, scripted.a_job(casts, turn="t7", n="2"))
         with anyio.fail_after(2):
-            while not casts.sent:  # noqa: ASYNC110
+            while not casts.sent:
                 await anyio.sleep(0.01)
         made.engine.go.set()
     assert {subject for subject, _ in casts.sent} == {"tok.llm.generate.t7.2"}

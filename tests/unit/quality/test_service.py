@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from svc import cache, config, embedding
+from svc.bus import cast as cast_of
 from svc.bus import errors, job, service, subjects
 from svc.quality import service as quality_service
 from svc.wire import characters, quality
@@ -77,7 +78,7 @@ async def opened(bus: Characters, cupboard: Cupboard) -> AsyncIterator[service.S
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch, embedder: embedding.Embedder) -> None:
     monkeypatch.setattr(embedding, "load", lambda: embedder)
-    monkeypatch.setattr(quality_service, "BACKOFF_S", 0.001)
+    monkeypatch.setattr(cast_of, "PAUSE_S", 0.001)
 
 
 def delivery(bus: Characters, within_s: float = 20.0) -> job.Job:
@@ -91,15 +92,9 @@ def delivery(bus: Characters, within_s: float = 20.0) -> job.Job:
 async def assess(
     served: service.Service, bus: Characters, asked: quality.AssessRequest
 ) -> quality.Assessment:
-    # The gate learns the cast in the background, and may put a request back meanwhile.
-    with anyio.fail_after(20):
-        while True:
-            try:
-                found = await served.answers[0].handler(asked, delivery(bus))
-            except errors.Retry:
-                continue
-            assert isinstance(found, quality.Assessment)
-            return found
+    found = await served.answers[0].handler(asked, delivery(bus))
+    assert isinstance(found, quality.Assessment)
+    return found
 
 
 async def test_asks_for_the_cast_until_it_is_given(packs: tuple[characters.Pack, ...]) -> None:
@@ -111,12 +106,11 @@ async def test_asks_for_the_cast_until_it_is_given(packs: tuple[characters.Pack,
         assert served.health().level == "ok"
 
 
-async def test_puts_requests_back_while_nobody_knows_the_cast(packs: tuple[characters.Pack, ...]) -> None:
-    bus = Characters(packs, late=1_000_000)
-    async with opened(bus, Cupboard()) as served:
-        assert served.health().level == "down"
-        with pytest.raises(errors.Retry):
-            await served.answers[0].handler(ASKED, delivery(bus, within_s=0.05))
+async def test_is_not_ready_while_nobody_knows_the_cast(packs: tuple[characters.Pack, ...]) -> None:
+    with anyio.move_on_after(0.1) as waiting:
+        async with opened(Characters(packs, late=1_000_000), Cupboard()):
+            pytest.fail("the gate can't judge without a cast")
+    assert waiting.cancelled_caught
 
 
 async def test_refuses_a_stranger(packs: tuple[characters.Pack, ...]) -> None:
