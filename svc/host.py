@@ -94,7 +94,7 @@ async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready:
         opened = anyio.Event()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_give_up_opening, stop, opened, tasks.cancel_scope)
-            app = service.App(bus=bus, cache=shared, common=common, tasks=tasks)
+            app = service.App(bus=bus, cache=shared, common=common, tasks=tasks, tell=_tell)
             async with opener(app) as served:
                 opened.set()
                 await serve.Server(bus, served).run(stop, ready.set)
@@ -122,7 +122,18 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 async def _tell_ready(waiting: Sequence[anyio.Event]) -> None:
     for event in waiting:
         await event.wait()
-    if (descriptor := os.environ.get(READY_FD, "")).isdecimal():
+    _tell("ready")
+    if (descriptor := _watcher()) is not None:
+        os.close(descriptor)
+
+
+def _tell(text: str) -> None:
+    """One line to the supervisor: `ready`, or what we are doing until then."""
+    if (descriptor := _watcher()) is not None:
         with contextlib.suppress(OSError):
-            os.write(int(descriptor), b"ready\n")
-            os.close(int(descriptor))
+            os.write(descriptor, f"{text}\n".encode())
+
+
+def _watcher() -> int | None:
+    given = os.environ.get(READY_FD, "")
+    return int(given) if given.isdecimal() else None

@@ -41,7 +41,7 @@ SAY_AGE_S = 300.0
 """An answer later than this is no answer any more: recorded as expired, not posted."""
 
 # -- leases and retries ----------------------------------------------------------------------------
-ACK_WAIT_S = 30.0
+ACK_WAIT_S = 8.0
 """A delivery nobody acked or renewed for this long goes to another process."""
 MODEL_ACK_WAIT_S = 6.0
 """The model service renews with every token, so a short lease makes takeover fast."""

@@ -58,6 +58,10 @@ def healthy() -> status.Health:
     return status.Health()
 
 
+def silently(_text: str) -> None:
+    """Nobody watches."""
+
+
 def nothing() -> Mapping[str, float]:
     return {}
 
@@ -90,6 +94,8 @@ class App:
     common: config.Common
     tasks: anyio.abc.TaskGroup
     """For background work that lives as long as the process."""
+    tell: Callable[[str], None] = silently
+    """Says what takes so long, to whoever watches the start ("loading the model")."""
 
 
 Opener = Callable[[App], contextlib.AbstractAsyncContextManager[Service]]

@@ -15,7 +15,9 @@ from svc.cli import reach
 from svc.wire import base, record, turn
 
 EXAMPLE = "  quahog turn k3f7q0c2m9d1a\n  quahog turn k3f7q0c2m9d1a --json | python3 -m json.tool"
-BAR_CHARS = 32
+BAR_CHARS, BAR_CHARS_MIN = 32, 8
+TEXT_CHARS = 100
+"""What the other columns want; a narrower terminal gets shorter bars."""
 STATUS_STYLE = {"done": "green", "refused": "red", "running": "yellow"}
 
 
@@ -50,7 +52,7 @@ def show(found: record.TurnRecord, console: Console) -> None:
         console.print(Text(f"{ended.character.title()}: ", style="bold") + Text(ended.text or "(silence)"))
         console.print(Text(_headline(found, ended), style="dim"))
     console.print()
-    console.print(_waterfall(found))
+    console.print(_waterfall(found, max(BAR_CHARS_MIN, min(BAR_CHARS, console.width - TEXT_CHARS))))
     if found.ended:
         _attempts(found.ended, console)
         _verdict(found.ended, console)
@@ -66,13 +68,13 @@ def _headline(found: record.TurnRecord, ended: turn.Ended) -> str:
     return " · ".join(parts)
 
 
-def _waterfall(found: record.TurnRecord) -> Table:
+def _waterfall(found: record.TurnRecord, width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for column in ("step", "#"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=True)
     for column in ("start ms", "queue", "work", "total"):
-        table.add_column(column, justify="right")
-    table.add_column("", width=BAR_CHARS)
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("", width=width)
     table.add_column("what came back", overflow="fold")
     span = max([found.total_ms, *(step.start_ms + step.total_ms for step in found.steps)], default=1.0) or 1.0
     for step in found.steps:
@@ -83,15 +85,15 @@ def _waterfall(found: record.TurnRecord) -> Table:
             f"{step.waited_ms:.1f}",
             f"{step.ms:.1f}",
             f"{step.total_ms:.1f}",
-            _bar(step, span),
+            _bar(step, span, width),
             Text(step.detail, style=STATUS_STYLE.get(step.status, "") if step.status != "done" else ""),
         )
     return table
 
 
-def _bar(step: record.Step, span: float) -> Text:
-    start = min(BAR_CHARS - 1, int(step.start_ms / span * BAR_CHARS))
-    length = max(1, min(BAR_CHARS - start, round(step.total_ms / span * BAR_CHARS)))
+def _bar(step: record.Step, span: float, width: int) -> Text:
+    start = max(0, min(width - 1, int(step.start_ms / span * width)))
+    length = max(1, min(width - start, round(step.total_ms / span * width)))
     return Text(" " * start) + Text("█" * length, style=STATUS_STYLE.get(step.status, "green"))
 
 

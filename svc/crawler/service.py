@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import anyio
@@ -19,6 +20,9 @@ NAME = "crawler"
 DATABASE = "knowledge.db"
 EMBED_THREADS = 2
 """Threads of the model in a job: half as fast again as one, and nobody waits for an answer here."""
+FIRST_JOB_S = 120.0
+"""The starter knowledge takes 5–8 s; a folder that takes longer than this goes on in the background."""
+LOOK_S = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +60,7 @@ async def open(app: service.App) -> service.Opened:
             ended.set()
 
     await app.tasks.start(work)
+    await _first_job(indexer, app.tell)
     try:
         yield service.Service(
             name=NAME,
@@ -78,6 +83,15 @@ async def open(app: service.App) -> service.Opened:
             await ended.wait()  # the store must not be closed under a thread that writes to it
             pages.close()
             await index.close()
+
+
+async def _first_job(indexer: indexing.Indexer, tell: Callable[[str], None]) -> None:
+    """Be ready only once there is something to find; an index that can't be reached is not waited for."""
+    with anyio.move_on_after(FIRST_JOB_S):
+        while indexer.status.state == "running" and indexer.health().level == "ok":
+            if total := indexer.status.pages_total:
+                tell(f"indexing {indexer.status.pages} of {total} articles")
+            await anyio.sleep(LOOK_S)
 
 
 class Answers:

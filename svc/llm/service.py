@@ -29,6 +29,7 @@ async def open(app: service.App) -> service.Opened:
     watcher = keeper.Keeper(chosen.engine)
     counted = meters.Meters()
     try:
+        app.tell(f"loading {chosen.engine.model}")
         await watcher.warm()
         app.tasks.start_soon(watcher.watch)
         replies = studio.Studio(chosen.engine, app.cache, watcher, counted)

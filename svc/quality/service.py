@@ -29,6 +29,7 @@ async def open(app: service.App) -> service.Opened:
     wanted = settings.read()
     embedder = await anyio.to_thread.run_sync(embedding.load)
     packs = await cast.wait(app.bus)
+    app.tell("learning the voices of the cast")
     judge = await anyio.to_thread.run_sync(gate.build, packs, embedder, wanted)
     assessor = Assessor(app.cache, judge)
     yield service.Service(

@@ -14,6 +14,8 @@ from svc.wire import retriever, status
 
 REFRESH_S = 3.0
 """How often the index is looked at: so long may an answer be out of date, or Chroma's return go unseen."""
+MISSING_S = 0.3
+"""The same while there is none: the crawler is probably making it."""
 OVERFETCH = 4
 """Candidates per wanted passage: some are doubles, some of one page."""
 VECTORS_MAX = 512
@@ -41,6 +43,8 @@ class Searcher:
         self._version = ""
         """When last seen. What is cached for it may be served although Chroma is away."""
         self._trouble = "the knowledge index has not been looked at yet"
+        self._missing = False
+        """Chroma answers, but nothing was indexed yet."""
 
     async def search(self, request: retriever.SearchRequest) -> retriever.Passages:
         """Passages for one message. Without an index the answer is empty and marked as degraded, at once."""
@@ -70,7 +74,15 @@ class Searcher:
         """Look at the index for ever, so that its changes, its loss and its return are noticed."""
         while True:
             await self.look()
-            await anyio.sleep(REFRESH_S)
+            await anyio.sleep(MISSING_S if self._trouble else REFRESH_S)
+
+    async def wait(self, seconds: float) -> None:
+        """Until there is an index, or so long; one that can't be reached is not waited for."""
+        with anyio.move_on_after(seconds):
+            await self.look()
+            while self._missing:
+                await anyio.sleep(MISSING_S)
+                await self.look()
 
     async def look(self) -> None:
         """Read the version once; the first sight of an index also warms it up."""
@@ -84,7 +96,7 @@ class Searcher:
             return
         if self._trouble:
             logger.info("the knowledge index is there: %d chunks", state.chunks)
-        self._trouble = ""
+        self._trouble, self._missing = "", False
         self._version = f"{self._embedder.name}-{state.version}"
         self.chunks = state.chunks
 
@@ -113,6 +125,7 @@ class Searcher:
         if str(error) != self._trouble:
             logger.warning("searching without knowledge: %s", error)
         self._trouble = str(error)
+        self._missing = isinstance(error, knowledge.Missing)
 
     def _degraded(self, asked: str) -> retriever.Passages:
         self.counts["degraded"] += 1

@@ -14,17 +14,20 @@ from svc.retriever import search, settings
 from svc.wire import retriever
 
 NAME = "retriever"
+INDEX_S = 20.0
+"""How long the start waits for an index: the first one takes 5–8 s to make."""
 
 
 @contextlib.asynccontextmanager
 async def open(app: service.App) -> service.Opened:
-    """Loads the embedder, then looks for the index; without one it answers, degraded, until there is one."""
+    """Loads the embedder, then waits a while for the index; without one it answers all the same, degraded."""
     options = config.read(settings.Settings)
     index = knowledge.Index(app.common.chroma_url, embedding.MiniLM.name)
     await knowledge.prepare()
     embedder = await anyio.to_thread.run_sync(embedding.load, options.retriever_threads)
     searcher = search.Searcher(index, embedder, app.cache, options.retriever_floor)
-    await searcher.look()
+    app.tell("waiting for the index")
+    await searcher.wait(INDEX_S)
 
     async def answer(request: retriever.SearchRequest, job: job.Job) -> retriever.Passages:
         return await searcher.search(request)
