@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
 import sys
@@ -112,7 +113,9 @@ class Terminal:
         self._console.print(Text(HELP, style="dim"))
         self._prompt()
         while True:
-            await anyio.wait_readable(sys.stdin)
+            # A file is always readable, so the loop refuses to watch it.
+            with contextlib.suppress(OSError):
+                await anyio.wait_readable(sys.stdin)
             line = sys.stdin.readline()
             if not line or line.strip() in ("/quit", "/exit"):
                 return

@@ -87,11 +87,19 @@ async def open(app: service.App) -> service.Opened:
 
 async def _first_job(indexer: indexing.Indexer, tell: Callable[[str], None]) -> None:
     """Be ready only once there is something to find; an index that can't be reached is not waited for."""
+    told = ""
     with anyio.move_on_after(FIRST_JOB_S):
         while indexer.status.state == "running" and indexer.health().level == "ok":
-            if total := indexer.status.pages_total:
-                tell(f"indexing {indexer.status.pages} of {total} articles")
+            if (doing := _doing(indexer.status)) != told:
+                tell(doing)
+                told = doing
             await anyio.sleep(LOOK_S)
+
+
+def _doing(now: crawler.CrawlStatus) -> str:
+    if now.embedded:
+        return f"{now.embedded} passages embedded"
+    return f"reading article {now.pages} of {now.pages_total}"
 
 
 class Answers:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 import subprocess
 import urllib.error
 import urllib.request
@@ -13,7 +15,7 @@ import msgspec
 import nats
 import pytest
 
-from tests import required, stacks
+from tests import documented, required, stacks
 from tests.e2e import conftest
 
 BEER = "What's your favorite beer?"
@@ -199,6 +201,33 @@ def test_orchestrate_by_http(stack: stacks.Stack) -> None:
         answer = json.loads(response.read())
     assert answer["text"]
     assert answer["character"] == "peter"
+
+
+DOCUMENTED_PORTS = {
+    "6001": "llm",
+    "6002": "coordinator",
+    "6003": "quality",
+    "6004": "tuning",
+    "6005": "router",
+    "6006": "characters",
+    "6007": "retriever",
+    "6009": "crawler",
+    "6011": "peter",
+    "6012": "brian",
+    "6013": "stewie",
+    "8222": "monitor",
+}
+
+
+@pytest.mark.parametrize(("page", "line"), documented.commands("curl"))
+def test_documented_curl_lines_work(stack: stacks.Stack, page: str, line: str) -> None:
+    moved = re.sub(r":(\d{4})/", lambda m: f":{stack.running.ports[DOCUMENTED_PORTS[m[1]]]}/", line)
+    words = [*shlex.split(moved), "--silent", "--show-error", "--fail", "--max-time", "100"]
+    if "-N" in words:  # a stream never ends: a second of it is enough
+        words[-1] = "1"
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode in ((0, 28) if "-N" in words else (0,)), f"{page}: {line}\n{done.stderr}"
+    assert done.stdout
 
 
 def test_doctor_finds_everything_in_order(stack: stacks.Stack) -> None:
