@@ -256,12 +256,14 @@ class JetStream:
     async def close(self) -> None:
         """Send what is buffered, then close. `drain()` would break publishes of handlers still running."""
         self._closing = True
-        with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
-            if self.nc.is_connected:
-                await self.nc.flush(timeout=2)
-        # uvloop raises RuntimeError for writing to a transport whose other end is gone.
-        with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
-            await self.nc.close()
+        # Shielded: nats-py drops the connection, with a traceback, when a flush is cancelled.
+        with anyio.CancelScope(shield=True):
+            with contextlib.suppress(nats.errors.Error, TimeoutError, OSError):
+                if self.nc.is_connected:
+                    await self.nc.flush(timeout=2)
+            # uvloop raises RuntimeError for writing to a transport whose other end is gone.
+            with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):
+                await self.nc.close()
 
 
 class _Subscription:

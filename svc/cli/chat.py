@@ -22,6 +22,8 @@ EXAMPLE = "  quahog chat\n  quahog chat --with brian --channel bar"
 SURFACE = "console"
 HELP = "Name somebody to speak to them, or everybody hears you. /with NAME, /with all, /turn, /help, /quit"
 CAST_S = 5.0
+CLEAR_LINE = "\r\x1b[2K"
+"""An answer takes the place of the waiting prompt, which is shown again below it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def in_stack(data: Path, address: str) -> None:
+async def in_stack(data: Path) -> None:
     """The prompt at the end of `quahog up`; returns when the person leaves."""
     args = argparse.Namespace(
         data=data, nats=None, to="", channel="terminal", name=os.environ.get("USER", "You")
@@ -99,7 +101,9 @@ class Terminal:
         pack = self._packs.get(posted.character)
         name, colour = (pack.name.split()[0], pack.color) if pack else (posted.character, "white")
         emoji = f"{pack.emoji} " if pack and pack.emoji else ""
-        line = Text(f"\r{emoji}{name}: ", style=f"bold {colour}")
+        if self._console.is_terminal:
+            self._console.file.write(CLEAR_LINE)
+        line = Text(f"{emoji}{name}: ", style=f"bold {colour}")
         line.append(posted.text, style="not bold italic" if posted.notice else "not bold default")
         self._console.print(line)
         self._prompt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -56,6 +57,9 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     async def main() -> T:
         return await work()
 
+    # What goes wrong reaches the person as the command's own error line.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("nats").setLevel(logging.CRITICAL)
     try:
         return uvloop.run(main())
     except BaseExceptionGroup as group:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from svc import config
+from svc.cli import chat, preflight
 from svc.stack import options
 from svc.stack import up as stack
 
@@ -29,13 +30,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Raises ConfigError before anything is started, StackError when a part can't be."""
     common = config.read(config.Common)
     data = (args.data or common.data_path()).expanduser()
+    environ = dict(os.environ)
+    if args.ollama:
+        # Named by hand it is meant: what can't be had is an error then, not a reason for the small model.
+        environ |= {"QUAHOG_OLLAMA_URL": args.ollama, "QUAHOG_ENGINE": "ollama"}
+    if args.model:
+        environ["QUAHOG_MODEL"] = str(Path(args.model).expanduser().absolute())
+    for name in ("characters", "knowledge"):
+        if folder := getattr(args, name):
+            environ[f"QUAHOG_{name.upper()}"] = str(folder.expanduser().absolute())
+    preflight.check(environ)
 
     async def prompt(address: str) -> None:
-        from svc.cli import chat
-
-        await chat.in_stack(data, address)
+        await chat.in_stack(data)
 
     return stack.run(
         options.Options(
@@ -43,10 +53,6 @@ def run(args: argparse.Namespace) -> int:
             only=tuple(args.only),
             console=not args.no_console,
             prompt=prompt,
-            ollama=args.ollama,
-            model=args.model,
-            characters=args.characters,
-            knowledge=args.knowledge,
-            environ=dict(os.environ),
+            environ=environ,
         )
     )

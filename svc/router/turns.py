@@ -15,7 +15,7 @@ import anyio
 import msgspec
 
 from svc import cache, retry
-from svc.bus import api, errors, job, limits, subjects
+from svc.bus import api, errors, job, limits, status, subjects
 from svc.router import facts, prompt, reply, settings, variation
 from svc.wire import base, llm, message, quality, retriever, tuning, turn
 
@@ -39,6 +39,8 @@ class Runner:
         self._gatherer = facts.Gatherer(bus, options.router_passages)
         self.outcomes: dict[str, int] = {}
         self.attempts = 0
+        self._model = ""
+        self._version = status.version()
 
     def counters(self) -> dict[str, float]:
         totals = {f'quahog_turns_total{{outcome="{name}"}}': float(n) for name, n in self.outcomes.items()}
@@ -62,14 +64,15 @@ class Runner:
             return self._ended(turn_, "expired", reason="its deadline had passed before it was run")
         gathered = await self._gatherer.gather(turn_, turn_.expires_at - time.time())
         job_.progress()
-        key = self._reply_key(turn_, gathered)
-        if cached := await self._cache.get(key, turn.Ended):
-            return self._again(turn_, cached)
-        ended = await self._attempt(turn_, gathered, job_, known)
-        ended = msgspec.structs.replace(ended, ms=round((time.perf_counter() - started) * 1000, 1))
-        if ended.outcome == "answered" and not gathered.degraded:
-            await self._cache.set(key, ended)
-        return ended
+        # Which model would answer is known from its last generation; before that, nothing is from the cache.
+        remembered = await self._cache.get(self._key(turn_, gathered), turn.Ended) if self._model else None
+        if remembered:
+            ended = self._again(turn_, remembered)
+        else:
+            ended = await self._attempt(turn_, gathered, job_, known)
+            if ended.outcome == "answered" and not gathered.degraded:
+                await self._cache.set(self._key(turn_, gathered), ended)
+        return msgspec.structs.replace(ended, ms=round((time.perf_counter() - started) * 1000, 1))
 
     async def _attempt(
         self, turn_: turn.Turn, gathered: facts.Facts, job_: job.Job, known: set[str]
@@ -116,7 +119,7 @@ class Runner:
         model = ""
         try:
             generation = await self._generate(turn_, number, gathered, how)
-            model = generation.model
+            model = self._model = generation.model
             replies = self._tidied(generation, gathered.prompt.name)
             verdict, text = await self._assess(turn_, number, gathered, replies)
         except (errors.NoReply, errors.NotAccepted, errors.Overloaded, errors.Refused) as error:
@@ -223,7 +226,6 @@ class Runner:
             message=fresh.message,
             native=fresh.native,
             cached=True,
-            ms=0.0,
             at=fresh.at,
         )
 
@@ -287,13 +289,12 @@ class Runner:
         )
         await self._bus.publish(subjects.say(turn_.surface, turn_.character, turn_.id, SAY_N), say)
 
-    def _reply_key(self, turn_: turn.Turn, gathered: facts.Facts) -> str:
-        """Everything an answer depends on: who, where, what was said, what is known, which pack and advice.
-
-        The document is silent about this cache. The model's own version is covered by `settings`, which
-        names the engine only loosely, so a change of model clears nothing here: hence the one-hour lifetime.
-        """
+    def _key(self, turn_: turn.Turn, gathered: facts.Facts) -> str:
+        """Where an answer is remembered: all it depends on. The document is silent about this cache."""
         return "reply:" + cache.digest(
+            self._model,
+            self._options,
+            self._version,
             turn_.character,
             turn_.guild,
             turn_.channel if turn_.history else "",

@@ -45,14 +45,10 @@ class Options:
     """Hand over to `prompt` once everything is up, if this is a terminal."""
     prompt: Callable[[str], Awaitable[None]] | None = None
     """The terminal chat. It gets the chat address; the stack stops when it returns."""
-    ollama: str | None = None
-    model: str | None = None
-    characters: Path | None = None
-    knowledge: Path | None = None
     ports: Mapping[str, int] = dataclasses.field(default_factory=dict[str, int])
     """Name in `ports.STANDARD` -> the port wanted instead; 0 = any free one."""
     environ: Mapping[str, str] = dataclasses.field(default_factory=lambda: dict(os.environ))
-    """What the children inherit, and where tokens and explicit URLs are read."""
+    """What the children inherit: settings, tokens and explicit URLs."""
     service_command: Callable[[str], Sequence[str]] = service_command
 
     def services(self) -> tuple[str, ...]:
@@ -65,7 +61,7 @@ class Options:
 
     def packs(self) -> Path:
         """The folder with the characters."""
-        return self.characters or config.read(config.Common, self.environ).characters_path()
+        return config.read(config.Common, self.environ).characters_path()
 
     def cast(self) -> dict[str, str]:
         """Each character that has a Discord token -> the variable it is in.

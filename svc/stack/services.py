@@ -13,7 +13,6 @@ loses its token."""
 CHARACTER = "CHARACTER"
 ONE_PROCESS = (CHARACTER, f"QUAHOG_{CHARACTER}", f"QUAHOG_{options.TOKEN}")
 """Variables that mean one Discord process: they would make the same character of all of them."""
-GGUF = ".gguf"
 
 
 class Service:
@@ -69,18 +68,10 @@ def build(asked: options.Options, urls: Mapping[str, str], numbers: ports.Ports)
 
 
 def environment(asked: options.Options) -> dict[str, str]:
-    """What every service inherits: the user's environment without the tokens, and the options."""
-    model = "QUAHOG_MODEL" if asked.model and asked.model.endswith(GGUF) else "QUAHOG_OLLAMA_MODEL"
-    settings = {
-        "QUAHOG_DATA": asked.data,
-        "QUAHOG_CHARACTERS": asked.characters,
-        "QUAHOG_KNOWLEDGE": asked.knowledge,
-        "QUAHOG_OLLAMA_URL": asked.ollama,
-        model: asked.model,
-    }
+    """What every service inherits: the user's environment without the tokens, and the data folder."""
     env = {
         name: value
         for name, value in asked.environ.items()
         if not name.startswith(options.TOKEN) and name not in ONE_PROCESS
     }
-    return env | {"PYTHONUNBUFFERED": "1"} | {name: str(value) for name, value in settings.items() if value}
+    return env | {"PYTHONUNBUFFERED": "1", "QUAHOG_DATA": str(asked.data)}

@@ -32,11 +32,8 @@ def packs(tmp_path: Path) -> Path:
 def ask(packs: Path, environ: Mapping[str, str], only: tuple[str, ...] = ()) -> options.Options:
     return options.Options(
         data=Path("/d"),
-        characters=packs,
         only=only,
-        environ=environ,
-        ollama="http://gpu:11434",
-        model="llama3.1:8b",
+        environ={**environ, "QUAHOG_CHARACTERS": str(packs)},
         service_command=lambda name: ("run", name),
     )
 
@@ -81,19 +78,12 @@ def test_options_and_addresses_reach_the_services(packs: Path) -> None:
     env = found["llm"].env
     assert env["QUAHOG_DATA"] == "/d"
     assert env["QUAHOG_NATS_URL"] == "nats://here"
-    assert env["QUAHOG_OLLAMA_URL"] == "http://gpu:11434"
-    assert env["QUAHOG_OLLAMA_MODEL"] == "llama3.1:8b"
+    assert env["QUAHOG_OLLAMA_MODEL"] == "other"
     assert env["HOME"] == "/h"
     assert "QUAHOG_KNOWLEDGE" not in env
     opened = json.loads(found["bridge"].env["QUAHOG_PORTS"])
     assert set(opened) == set(ports.BRIDGE)
     assert 0 not in opened.values()
-
-
-def test_a_model_file_is_for_the_embedded_engine() -> None:
-    env = services.environment(options.Options(data=Path("/d"), model="/m/q.gguf", environ={}))
-    assert env["QUAHOG_MODEL"] == "/m/q.gguf"
-    assert "QUAHOG_OLLAMA_MODEL" not in env
 
 
 def test_foreign_servers_see_no_settings() -> None:
