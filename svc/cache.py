@@ -8,6 +8,7 @@ Only commands that KeyDB 6.3 and Redis 6.2 have are used.
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,6 +20,8 @@ import redis.asyncio
 import redis.exceptions
 
 from svc.wire import base, status
+
+log = logging.getLogger(__name__)
 
 HOUR_S = 3600
 TTL_S = {
@@ -34,6 +37,7 @@ TTL_S = {
 }
 """Kind of key (its first part) -> lifetime in seconds."""
 
+CONNECTIONS = 16
 OPERATION_S = 0.5
 """No cache operation may take longer: a slow cache is worse than none."""
 RETRY_S = 1.0
@@ -64,10 +68,15 @@ class Cache:
     @classmethod
     def connect(cls, url: str) -> Cache:
         """A cache at `url` (`redis://…` or `unix://…`); connects lazily, so it may be down now."""
-        client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=OPERATION_S, socket_connect_timeout=OPERATION_S, max_connections=32
+        # A burst waits for a free connection; a plain pool would refuse it and look like an outage.
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            socket_timeout=OPERATION_S,
+            socket_connect_timeout=OPERATION_S,
+            max_connections=CONNECTIONS,
+            timeout=OPERATION_S,
         )
-        return cls(client)
+        return cls(redis.asyncio.Redis(connection_pool=pool))
 
     async def get(self, key: str, kind: type[S]) -> S | None:
         """The value at `key` decoded as `kind`, or None when missing, unreadable or unreachable."""
@@ -96,21 +105,28 @@ class Cache:
             return None
         try:
             with anyio.fail_after(OPERATION_S):
-                return await command(self.client)
+                answer = await command(self.client)
+        except redis.exceptions.ResponseError as error:
+            # The cache is well, the command was wrong for what is at that key.
+            log.warning("the cache refused a command for %s: %s", name, error)
+            self.counts[name, "error"] += 1
+            return None
         except (redis.exceptions.RedisError, OSError, TimeoutError) as error:
             self._down_until = time.monotonic() + RETRY_S
             self._reason = f"{type(error).__name__}: {error}".rstrip(": ")
             self.counts[name, "error"] += 1
             return None
+        self._reason = ""
+        return answer
 
     def up(self) -> bool:
-        """False for a short while after a failure."""
+        """False for a short while after a failure; then it is worth another try."""
         return time.monotonic() >= self._down_until
 
     async def close(self) -> None:
         await self.client.aclose()
 
     def health(self) -> status.Health:
-        if self.up():
+        if not self._reason:
             return status.Health()
         return status.Health(level="degraded", reasons=(f"cache unreachable: {self._reason}",))

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -18,7 +18,9 @@ from svc import errors
 PREFIX = "QUAHOG_"
 DATA_DEFAULT = "~/.local/share/quahog"
 SECRET = re.compile(r"(token|password|secret|credentials|key)$")
-USERINFO = re.compile(r"(?<=://)[^/@]+(?=@)")
+USERINFO = re.compile(r"(?<=://)[^/\s]+(?=@)")
+QUOTED = re.compile(r"""^(['"])(.*)\1$""")
+"""A value between two of the same quotes."""
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -35,7 +37,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True):
     """Folder of character packs; "" = the ones that ship with Quahog."""
     knowledge: str = ""
     """Folder of knowledge; "" = the starter knowledge that ships with Quahog."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     def data_path(self) -> Path:
         return Path(self.data).expanduser()
@@ -71,7 +73,7 @@ def dotenv(path: Path) -> dict[str, str]:
         key, separator, value = text.partition("=")
         if not separator or not key.strip().isidentifier():
             raise errors.ConfigError(f"{path}:{number}: expected KEY=value")
-        found[key.strip()] = value.strip().strip("'\"")
+        found[key.strip()] = QUOTED.sub(r"\2", value.strip())
     return found
 
 

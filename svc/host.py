@@ -45,6 +45,7 @@ def run(names: Sequence[str]) -> int:
     """Serve until SIGTERM or SIGINT. Returns the exit status."""
     status = 0
     try:
+        log.setup("info")  # for what is wrong with the settings themselves
         common = config.read(config.Common)
         log.setup(common.log_level)
         for name in names:
@@ -84,25 +85,25 @@ async def _serve(names: Sequence[str], common: config.Common) -> None:
 
 
 async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready: anyio.Event) -> None:
-    module = importlib.import_module(f"svc.{name}.service")
-    opener: service.Opener = module.open
-    jet = await jetstream.connect(common.nats_url, name)
-    shared = cache.Cache.connect(common.cache_url)
-    try:
-        await jet.ensure()
-        bus = connection.Connection(jet, name)
-        opened = anyio.Event()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_give_up_opening, stop, opened, tasks.cancel_scope)
+    opened = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_give_up_opening, stop, opened, tasks.cancel_scope)
+        opener: service.Opener = importlib.import_module(f"svc.{name}.service").open
+        jet = await jetstream.connect(common.nats_url, name)
+        shared = cache.Cache.connect(common.cache_url)
+        try:
+            await jet.ensure()
+            bus = connection.Connection(jet, name)
             app = service.App(bus=bus, cache=shared, common=common, tasks=tasks, tell=_tell)
             async with opener(app) as served:
+                logger.info("%s is ready", name, extra={"service": name})
                 opened.set()
                 await serve.Server(bus, served).run(stop, ready.set)
+        finally:
             tasks.cancel_scope.cancel()
-    finally:
-        with anyio.CancelScope(shield=True):
-            await shared.close()
-            await jet.close()
+            with anyio.CancelScope(shield=True):
+                await shared.close()
+                await jet.close()
 
 
 async def _give_up_opening(stop: anyio.Event, opened: anyio.Event, scope: anyio.CancelScope) -> None:

@@ -11,12 +11,14 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from svc.bus import api, streams
+from svc.bus import api, limits, streams
 
 EXPECT = "Nats-Expected-Last-Subject-Sequence"
 """Header of once-per-subject: 0 = this subject has never been written."""
 SCHEDULE = "Nats-Schedule"
 SCHEDULE_TARGET = "Nats-Schedule-Target"
+REPEATED = "Quahog-Repeated"
+"""On a request that was published before: whoever takes it looks into the record first."""
 DEADLINE = "Quahog-Deadline-Ms"
 """Milliseconds left for the work, counted from the message's store time."""
 TRACEPARENT = "traceparent"
@@ -55,11 +57,17 @@ class Puller(Protocol):
 
 class Broker(Protocol):
     async def append(
-        self, subject: str, data: bytes, headers: Mapping[str, str], *, expect: int | None = 0
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        *,
+        expect: int | None = 0,
+        within_s: float = limits.APPEND_S,
     ) -> int:
         """Store a message if the last one of its subject has sequence `expect` (0 = none; None = whatever).
 
-        Returns its sequence. Raises AlreadyRecorded, Overloaded, NotAccepted.
+        Tries for `within_s`. Returns its sequence. Raises AlreadyRecorded, Overloaded, NotAccepted.
         """
         ...
 

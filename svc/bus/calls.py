@@ -18,9 +18,6 @@ import msgspec
 from svc.bus import api, broker, errors, limits, subjects
 from svc.wire import base, envelope
 
-GOT = "got"
-REPLY = "rep"
-
 
 class Scope:
     """The replies of one turn, as they arrive; shared by all calls this process makes in it."""
@@ -29,11 +26,12 @@ class Scope:
         self.turn = turn
         self.users = 0
         self.subscription: broker.Subscription | None = None
+        self.opening = anyio.Lock()
         self._replies: dict[str, bytes] = {}
         self._waiting: dict[str, asyncio.Future[bytes | None]] = {}
 
     def arrived(self, message: api.Message, _reply: str) -> None:
-        self.learn(REPLY + message.subject[len(GOT) :], message.data)
+        self.learn(subjects.reply_of_got(message.subject), message.data)
 
     def learn(self, subject: str, data: bytes) -> None:
         """A reply is known; the first one counts."""
@@ -89,8 +87,10 @@ class Caller:
             scope = self._scopes[turn] = Scope(turn)
         scope.users += 1
         try:
-            if scope.subscription is None:
-                scope.subscription = await self._broker.subscribe(subjects.of_turn(turn, GOT), scope.arrived)
+            async with scope.opening:
+                if scope.subscription is None:
+                    pattern = subjects.of_turn(turn, "got")
+                    scope.subscription = await self._broker.subscribe(pattern, scope.arrived)
             yield scope
         finally:
             scope.users -= 1
@@ -102,16 +102,11 @@ class Caller:
 
     async def recall(self, turn: str) -> dict[str, bytes]:
         """Every recorded reply of a turn, one request to each of the two recording streams."""
-        pattern = [subjects.of_turn(turn, REPLY)]
+        pattern = [subjects.of_turn(turn, "rep")]
         found: dict[str, bytes] = {}
-
-        async def read(stream: str) -> None:
+        for stream in ("RECORD", "LOG"):
             for message in await self._broker.latest(stream, pattern):
                 found[message.subject] = message.data
-
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(read, "RECORD")
-            tasks.start_soon(read, "LOG")
         return found
 
     async def call(
@@ -142,20 +137,30 @@ class Caller:
         within_s: float,
         headers: Mapping[str, str],
     ) -> bytes:
-        if within_s <= 0:
-            raise errors.NotAccepted(f"{wanted}: the deadline has passed, nothing was asked")
         deadline = time.monotonic() + within_s
-        sent = {**headers, broker.DEADLINE: str(int(within_s * 1000))}
-        # The same call may be waiting already (this router took over a turn): that one is as good.
-        with contextlib.suppress(errors.AlreadyRecorded):
-            await self._broker.append("req" + wanted[len(REPLY) :], base.encode(request), sent)
+        body = base.encode(request)
+        repeated: dict[str, str] = {}
         while (left := deadline - time.monotonic()) > 0:
+            sent = {**headers, **repeated, broker.DEADLINE: str(int(left * 1000))}
+            # Again and again: a killed broker forgets requests that it acknowledged. While one is queued or
+            # worked on, the others are refused; and whoever takes a repeated one looks into the record first.
+            try:
+                await self._broker.append(subjects.request_of(wanted), body, sent, within_s=left)
+            except errors.AlreadyRecorded:
+                # Queued, worked on, or answered a moment ago and not acked yet.
+                if (data := await self._recorded(scope, wanted)) is not None:
+                    return data
+            except (errors.NotAccepted, errors.Overloaded):
+                if not repeated:
+                    raise
+            repeated = {broker.REPEATED: "1"}
+            left = deadline - time.monotonic()
             if (data := await scope.wait(wanted, min(left, limits.RECHECK_S))) is not None:
                 return data
             if (data := await self._recorded(scope, wanted)) is not None:
                 return data
-        if (data := await self._recorded(scope, wanted)) is not None:
-            return data
+        if not repeated:
+            raise errors.NotAccepted(f"{wanted}: the deadline has passed, nothing was asked")
         raise errors.NoReply(f"{wanted}: accepted, but no answer within {within_s:.1f} s")
 
     async def _recorded(self, scope: Scope, subject: str) -> bytes | None:
@@ -166,10 +171,13 @@ class Caller:
 
 
 def unwrap(data: bytes, response: type[api.R]) -> api.R:
-    """The result of a recorded reply. Raises Refused with the recorded code."""
-    reply = base.decode(data, envelope.Reply)
-    if not isinstance(reply.refusal, msgspec.UnsetType):
-        raise errors.Refused(reply.refusal.code, reply.refusal.message)
-    if isinstance(reply.result, msgspec.UnsetType):
-        raise errors.Refused("empty_reply", "the recorded reply has neither result nor refusal")
-    return base.decode(reply.result, response)
+    """The result of a recorded reply. Raises Refused with the recorded code, or `bad_reply`."""
+    try:
+        reply = base.decode(data, envelope.Reply)
+        if not isinstance(reply.refusal, msgspec.UnsetType):
+            raise errors.Refused(reply.refusal.code, reply.refusal.message)
+        if isinstance(reply.result, msgspec.UnsetType):
+            raise errors.Refused("bad_reply", "the recorded reply has neither result nor refusal")
+        return base.decode(reply.result, response)
+    except msgspec.MsgspecError as error:
+        raise errors.Refused("bad_reply", f"the recorded reply is no {response.__name__}: {error}") from None

@@ -29,6 +29,8 @@ BUFFER = 1024
 IDLE_S = 30.0
 """The server removes a consumer nobody pulled for this long."""
 PAUSE_S = 0.5
+SCAN_TRIES = 10
+"""Times in a row that a scan may break off without having read anything."""
 ENDED = {"404", "408"}
 """The pull is over; whatever it had was sent."""
 GONE = "gone"
@@ -41,36 +43,51 @@ async def following(
     """See `api.Bus.follow`."""
     send, receive = anyio.create_memory_object_stream[api.Message](BUFFER)
     start = await _last_sequence(jet, stream) if since == api.NOW else max(0, since)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(_pump, jet, stream, patterns, start, send)
-        try:
-            yield receive
-        finally:
-            tasks.cancel_scope.cancel()
-            receive.close()
-            send.close()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_pump, jet, stream, patterns, start, send)
+            try:
+                yield receive
+            finally:
+                tasks.cancel_scope.cancel()
+                receive.close()
+                send.close()
+    except BaseExceptionGroup as group:
+        # What the block raised is the caller's, not a group's.
+        if len(group.exceptions) > 1:
+            raise
+        raise group.exceptions[0] from None
 
 
 async def scan(
     jet: jetstream.JetStream, stream: str, patterns: tuple[str, ...]
 ) -> AsyncIterator[api.Message]:
     """See `api.Bus.scan`. Raises NotAccepted when the stream can't be read to its end."""
-    sequence, pending = 0, 1
-    while pending:
+    sequence, tries = 0, 0
+    while tries < SCAN_TRIES:
+        tries += 1
         name, pending = await _ephemeral(jet, stream, patterns, sequence)
-        if not pending:
-            return
-        async with _inbox(jet) as (inbox, arrived):
-            expected = 0
-            async for message in _batches(jet, stream, name, inbox, arrived):
-                expected += 1
-                if message is None or pull.consumer_sequence(message) != expected:
-                    break
-                delivery = pull.parse(message)
-                yield delivery.message
-                sequence, pending = delivery.message.sequence, pull.pending(message)
-                if not pending:
+        try:
+            if not pending:
+                return
+            async with _inbox(jet) as (inbox, arrived):
+                expected = 0
+                async for message in _batches(jet, stream, name, inbox, arrived, wait=False):
+                    expected += 1
+                    if message is None or pull.consumer_sequence(message) != expected:
+                        break
+                    delivery = pull.parse(message)
+                    yield delivery.message
+                    sequence, tries = delivery.message.sequence, 0
+                    if not pull.pending(message):
+                        return
+                else:
                     return
+        finally:
+            with anyio.CancelScope(shield=True), contextlib.suppress(errors.BusError):
+                await jet.administer(f"CONSUMER.DELETE.{stream}.{name}", {})
+        await anyio.sleep(PAUSE_S)
+    raise errors.NotAccepted(f"the stream {stream} can't be read to its end right now")
 
 
 async def _last_sequence(jet: jetstream.JetStream, stream: str) -> int:
@@ -88,7 +105,7 @@ async def _pump(
     while True:
         try:
             sequence = await _consume(jet, stream, patterns, sequence, send)
-        except (errors.BusError, streams.ApiError) as error:
+        except errors.BusError as error:
             log.info("following %s again: %s", stream, error)
         await anyio.sleep(PAUSE_S)
 
@@ -132,10 +149,14 @@ async def _inbox(jet: jetstream.JetStream) -> AsyncIterator[tuple[str, Arrived]]
 
 
 async def _batches(
-    jet: jetstream.JetStream, stream: str, name: str, inbox: str, arrived: Arrived
+    jet: jetstream.JetStream, stream: str, name: str, inbox: str, arrived: Arrived, *, wait: bool = True
 ) -> AsyncIterator[nats_msg.Msg | None]:
-    """Pull batch after batch; None when the consumer is gone or silent for too long."""
-    body = msgspec.json.encode({"batch": BATCH, "expires": int(limits.PULL_S * streams.NANO)})
+    """Pull batch after batch; None when the consumer is gone or silent for too long.
+
+    Without `wait` it ends once the consumer has nothing more.
+    """
+    until = {"expires": int(limits.PULL_S * streams.NANO)} if wait else {"no_wait": True}
+    body = msgspec.json.encode({"batch": BATCH, **until})
     while True:
         await jet.cast(f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{name}", body, reply=inbox)
         for _ in range(BATCH):
@@ -144,6 +165,8 @@ async def _batches(
                 message = await arrived.receive()
             status = (message.headers or {}).get("Status") if message else GONE
             if status in ENDED:
+                if not wait:
+                    return
                 break
             if status:
                 yield None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import anyio
 import msgspec
 
 from svc.bus import api, broker, subjects
@@ -14,13 +13,8 @@ STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY")
 async def messages(source: broker.Broker, turn_id: str) -> list[api.Message]:
     """Everything stored that carries this turn's id, in order of store time."""
     found: list[api.Message] = []
-
-    async def read(stream: str) -> None:
+    for stream in STREAMS:
         found.extend(await source.latest(stream, [subjects.of_turn(turn_id)]))
-
-    async with anyio.create_task_group() as tasks:
-        for stream in STREAMS:
-            tasks.start_soon(read, stream)
     return sorted(found, key=lambda message: message.at)
 
 

@@ -25,6 +25,7 @@ from svc.bus import api, broker, errors, follow, limits, pull, streams
 log = logging.getLogger(__name__)
 
 CONNECT_S = 2
+FIRST_CONNECT_S = 3.0
 RECONNECT_WAIT_S = 0.2
 PING_S = 20
 PENDING_BYTES = 8 * limits.MIB
@@ -36,8 +37,11 @@ API_S = 10.0
 WRONG_LAST_SEQUENCE = 10071
 QUEUE_FULL = {10077, 10047}
 """Maximum messages or bytes exceeded (discard=new); insufficient resources."""
-TOO_LARGE = 10054
-STATUS_NO_MESSAGE, STATUS_END_OF_BATCH = "404", "204"
+BAD_REQUEST, SERVER_TROUBLE = 400, 500
+"""A 4xx says no for good; a 5xx may pass."""
+NO_MESSAGE, END_OF_BATCH = "404", "204"
+COMPLETE = {NO_MESSAGE, END_OF_BATCH}
+"""Statuses after which a batch is known to be whole."""
 
 
 class _ApiError(msgspec.Struct):
@@ -58,17 +62,21 @@ async def connect(url: str, name: str, *, wait_s: float = 30.0) -> JetStream:
     """Connect, waiting up to `wait_s` for the broker to be there. Raises NotAccepted when it isn't."""
     connection = JetStream(url)
     deadline = time.monotonic() + wait_s
-    while True:
+    reason = "no answer"
+    while (left := deadline - time.monotonic()) > 0:
         try:
-            await connection.open(name)
+            # With endless reconnects nats-py also tries the first connect for ever.
+            with anyio.fail_after(min(left, FIRST_CONNECT_S)):
+                await connection.open(name)
         except (OSError, TimeoutError, nats.errors.Error) as error:
-            if time.monotonic() > deadline:
-                raise errors.NotAccepted(
-                    f"no NATS server at {url} ({error}): start one with `quahog up`, or set QUAHOG_NATS_URL"
-                ) from None
+            reason = str(error) or reason
+            await connection.close()
             await anyio.sleep(RECONNECT_WAIT_S)
         else:
             return connection
+    raise errors.NotAccepted(
+        f"no NATS server at {url} ({reason}): start one with `quahog up`, or set QUAHOG_NATS_URL"
+    )
 
 
 class JetStream:
@@ -81,6 +89,7 @@ class JetStream:
         self._closing = False
 
     async def open(self, name: str) -> None:
+        self._closing = False
         self.nc = client.Client()
         await self.nc.connect(
             servers=[self.url],
@@ -128,25 +137,35 @@ class JetStream:
     # -- storing ---------------------------------------------------------------------------------------
 
     async def append(
-        self, subject: str, data: bytes, headers: Mapping[str, str], *, expect: int | None = 0
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        *,
+        expect: int | None = 0,
+        within_s: float = limits.APPEND_S,
     ) -> int:
         if len(data) > limits.BODY_BYTES_MAX:
             raise errors.NotAccepted(f"{subject}: {len(data)} bytes is more than {limits.BODY_BYTES_MAX}")
         sent = dict(headers)
         if expect is not None:
             sent[broker.EXPECT] = str(expect)
-        deadline, delay, reason = time.monotonic() + limits.APPEND_S, RETRY_BASE_S, ""
+        deadline, delay, reason = time.monotonic() + within_s, RETRY_BASE_S, "not connected"
         while True:
-            try:
-                answer = await self.nc.request(subject, data, timeout=limits.APPEND_TRY_S, headers=sent)
-            except (nats.errors.Error, OSError) as error:
-                # No responders during a restart, a timeout, a lost connection: only the PubAck counts.
-                reason = str(error) or type(error).__name__
-            else:
-                ack = _decode_ack(answer.data)
-                if ack.error is None:
-                    return ack.seq
-                reason = _raise_final(ack.error, subject)
+            # What is published while disconnected would be stored later, when nobody waits for it any more.
+            left = deadline - time.monotonic()
+            if self.nc.is_connected and left > 0:
+                try:
+                    timeout = min(limits.APPEND_TRY_S, left)
+                    answer = await self.nc.request(subject, data, timeout=timeout, headers=sent)
+                except (nats.errors.Error, OSError) as error:
+                    # No responders during a restart, a timeout, a lost connection: only the PubAck counts.
+                    reason = str(error) or type(error).__name__
+                else:
+                    ack = _decode_ack(answer.data)
+                    if ack.error is None:
+                        return ack.seq
+                    reason = _raise_final(ack.error, subject)
             if time.monotonic() + delay > deadline or self.nc.is_closed:
                 raise errors.NotAccepted(f"{subject} was not stored: {reason}")
             await anyio.sleep(delay)
@@ -159,34 +178,44 @@ class JetStream:
         if stream is None:
             return None
         answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        if (answer.headers or {}).get("Status") == STATUS_NO_MESSAGE:
+        if (answer.headers or {}).get("Status") == NO_MESSAGE:
             return None
         return _stored(answer)
 
     async def latest(self, stream: str, patterns: Sequence[str]) -> list[api.Message]:
+        body = msgspec.json.encode({"multi_last": list(patterns)})
+        deadline, delay = time.monotonic() + API_S, RETRY_BASE_S
+        while True:
+            found = await self._batch(f"$JS.API.DIRECT.GET.{stream}", body)
+            if found is not None:
+                return sorted(found, key=lambda message: message.sequence)
+            if time.monotonic() + delay > deadline or self.nc.is_closed:
+                raise errors.NotAccepted(f"the stream {stream} can't be read right now")
+            await anyio.sleep(delay)
+            delay = min(delay * 2, RETRY_MAX_S)
+
+    async def _batch(self, subject: str, body: bytes) -> list[api.Message] | None:
+        """One batched direct get; None when it broke off or was refused: what came then is not everything."""
         found: list[api.Message] = []
-        ended = asyncio.Event()
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def arrived(message: nats_msg.Msg) -> None:
-            if (message.headers or {}).get("Status"):
-                ended.set()
+            if status := (message.headers or {}).get("Status"):
+                if not ended.done():
+                    ended.set_result(status)
             else:
                 found.append(_stored(message))
 
         inbox = self.nc.new_inbox()
         subscription = await self.nc.subscribe(inbox, cb=arrived)
         try:
-            body = msgspec.json.encode({"multi_last": list(patterns)})
-            await self.nc.publish(f"$JS.API.DIRECT.GET.{stream}", body, reply=inbox)
-            try:
-                with anyio.fail_after(API_S):
-                    await ended.wait()
-            except TimeoutError:
-                raise errors.NotAccepted(f"the stream {stream} can't be read right now") from None
+            await self.cast(subject, body, reply=inbox)
+            with anyio.move_on_after(limits.APPEND_TRY_S):
+                return found if await ended in COMPLETE else None
+            return None
         finally:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
-        return sorted(found, key=lambda message: message.sequence)
 
     def follow(
         self, stream: str, patterns: tuple[str, ...], *, since: int
@@ -281,7 +310,7 @@ def _raise_final(error: _ApiError, subject: str) -> str:
         raise errors.AlreadyRecorded(subject)
     if error.err_code in QUEUE_FULL:
         raise errors.Overloaded(f"{subject}: the queue is full")
-    if error.err_code == TOO_LARGE:
+    if BAD_REQUEST <= error.code < SERVER_TROUBLE:
         raise errors.NotAccepted(f"{subject}: {error.description}")
     return error.description
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from svc.bus import api
 
 FRESH_S = 1.0
-"""A message younger than this, delivered for the first time, was certainly not worked on before."""
+"""Younger than this and delivered for the first time, a message was hardly worked on before."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -29,6 +29,8 @@ class Job:
     deliveries: int
     deliveries_max: int = limits.DELIVERIES_MAX
     """Delivered more often than this, it is buried."""
+    repeated: bool = False
+    """The caller says that it asked before."""
     traceparent: str = ""
     progressed_at: float = dataclasses.field(default_factory=time.monotonic)
 
@@ -42,7 +44,7 @@ class Job:
         Delivery counts live in the broker's consumer state, which is not synced to disk: after a crash a
         message comes back as if it were new. So an old message counts as repeated too.
         """
-        return self.deliveries > 1 or time.time() - self.stored_at > FRESH_S
+        return self.repeated or self.deliveries > 1 or time.time() - self.stored_at > FRESH_S
 
     def progress(self) -> None:
         """Say that the work moves on (a token came, a step finished): this is what renews the lease."""

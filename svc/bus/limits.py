@@ -14,11 +14,13 @@ BODY_BYTES_MAX = 512 * 1024
 WORK_MSGS_MAX = 5_000
 """Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
 WORK_BYTES_MAX = 64 * MIB
+"""The same bound in bytes: 5,000 prompts of 13 KiB."""
 RECORD_BYTES_MAX = 2_048 * MIB
 """RECORD and LOG, each; when it is full the oldest goes first."""
 STREAM_BYTES_MAX = 256 * MIB
 """Every other stream. The server reserves all bounds at creation: 5.8 GiB, so `max_file_store` is 8 GB."""
 STATE_BYTES_MAX = 64 * MIB
+"""Settings, tallies and leases of 10,000 channels are a few MiB."""
 
 # -- how long things are kept ----------------------------------------------------------------------
 RECORD_AGE_S = 24 * HOUR_S

@@ -26,7 +26,7 @@ class _Stored:
     message: api.Message
     deliveries: int = 0
     invisible_until: float = 0.0
-    """Monotonic time before which no consumer gets it again."""
+    """Time by the clock before which no consumer gets it again."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -54,9 +54,17 @@ class Memory:
     # -- storing ------------------------------------------------------------------------------------
 
     async def append(
-        self, subject: str, data: bytes, headers: Mapping[str, str], *, expect: int | None = 0
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        *,
+        expect: int | None = 0,
+        within_s: float = limits.APPEND_S,
     ) -> int:
         await anyio.lowlevel.checkpoint()
+        # Core listeners hear a publish whether the stream takes it or not.
+        self._hear(api.Message(subject, data, dict(headers)), "")
         return self._append(subject, data, dict(headers), expect)
 
     def _append(self, subject: str, data: bytes, headers: dict[str, str], expect: int | None) -> int:
@@ -78,7 +86,6 @@ class Memory:
         self._last[subject] = sequence
         if schedule := headers.get(broker.SCHEDULE):
             self._plan(schedule, headers, data)
-        self._hear(message, "")
         if stream.republish and subjects.matches(stream.republish[0], subject):
             prefix = stream.republish[1].removesuffix(">")
             self._publish(prefix + subject.partition(".")[2], data, headers)
@@ -86,11 +93,10 @@ class Memory:
         return sequence
 
     def _publish(self, subject: str, data: bytes, headers: dict[str, str]) -> None:
-        """Core publish: into the stream that captures it, or to whoever listens."""
+        """Core publish: to whoever listens, and into the stream that captures it."""
+        self._hear(api.Message(subject, data, headers), "")
         if streams.stream_of(subject):
             self._append(subject, data, headers, None)
-        else:
-            self._hear(api.Message(subject, data, headers), "")
 
     def _plan(self, schedule: str, headers: dict[str, str], data: bytes) -> None:
         at = datetime.datetime.fromisoformat(schedule.removeprefix("@at ")).timestamp()
@@ -175,7 +181,7 @@ class Memory:
     def take(self, durable: _Durable) -> broker.Delivery | None:
         """The next message a durable consumer may have, or None."""
         self._fire()
-        now, consumer = time.monotonic(), durable.consumer
+        now, consumer = self._clock(), durable.consumer
         for stored in durable.pending.values():
             if stored.invisible_until <= now:
                 return self._deliver(durable, stored, now)
@@ -216,13 +222,13 @@ class Memory:
     async def nak(self, delivery: broker.Delivery, after_s: float = 0.0) -> None:
         await anyio.lowlevel.checkpoint()
         if found := self._pending(delivery):
-            found[1].invisible_until = time.monotonic() + after_s
+            found[1].invisible_until = self._clock() + after_s
             self._notify()
 
     async def renew(self, delivery: broker.Delivery) -> None:
         await anyio.lowlevel.checkpoint()
         if found := self._pending(delivery):
-            found[1].invisible_until = time.monotonic() + found[0].consumer.ack_wait_s
+            found[1].invisible_until = self._clock() + found[0].consumer.ack_wait_s
 
     async def term(self, delivery: broker.Delivery, reason: str) -> None:
         await self.ack(delivery)

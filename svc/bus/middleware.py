@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from svc.bus import broker, errors, job, service, status, subjects
+from svc.bus import broker, errors, job, limits, service, status, subjects
 from svc.wire import base, envelope
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,11 @@ T = TypeVar("T")
 Work = Callable[[broker.Delivery, job.Job], Awaitable[T]]
 Outcome = envelope.Refusal | None
 """None = done; otherwise the recorded answer was no."""
-GOT = "got"
+REASON_CHARS_MAX = 1_000
+DEAD_CHARS_MAX = limits.BODY_BYTES_MAX // 12
+"""Kept of a body whose dead letter would be too large: a character becomes up to six bytes of JSON."""
+TOKEN_CHARS_MAX = 64
+CUT = "… (cut)"
 RETRIED = (errors.NotAccepted, errors.Overloaded, errors.NoReply)
 """Trouble of the bus, not of the message: the message is worth another delivery."""
 
@@ -31,12 +35,13 @@ def chain_for_answer(
     source: broker.Broker, instance: str, answer: service.Answer[Any, Any], tally: status.Tally
 ) -> Work[None]:
     """Decode and answer, within the deadline; bury what fails; record the reply; count and log."""
-    return counted(tally, recorded(source, instance, buried(source, bounded(answered(answer)))))
+    inner = buried(source, bounded(answered(answer)), refusals=False)
+    return counted(tally, recorded(source, instance, inner, paid=answer.paid))
 
 
 def chain_for_listen(source: broker.Broker, listen: service.Listen[Any], tally: status.Tally) -> Work[None]:
     """Decode and handle, within the deadline; bury what fails; count and log."""
-    return counted(tally, quiet(buried(source, bounded(heard(listen)))))
+    return counted(tally, quiet(buried(source, bounded(heard(listen)), refusals=True)))
 
 
 def answered(answer: service.Answer[Any, Any]) -> Work[envelope.Reply]:
@@ -73,10 +78,11 @@ def bounded(inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
     return work
 
 
-def buried(source: broker.Broker, inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
+def buried(source: broker.Broker, inner: Work[envelope.Reply], *, refusals: bool) -> Work[envelope.Reply]:
     """Turn a refusal into a reply, and a failure into a dead letter and a reply.
 
-    Raises Retry when the message deserves another delivery and has some left.
+    With `refusals` a refusal is a failure: nobody waits for the reply, and nothing vanishes. Raises Retry
+    when the message deserves another delivery and has some left.
     """
 
     async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
@@ -84,29 +90,38 @@ def buried(source: broker.Broker, inner: Work[envelope.Reply]) -> Work[envelope.
             if delivery.deliveries > job_.deliveries_max:
                 raise PoisonError(f"delivered {delivery.deliveries} times without an answer")
             return await inner(delivery, job_)
-        except errors.Refused as refusal:
-            return envelope.Reply(refusal=envelope.Refusal(code=refusal.code, message=refusal.message))
-        except (errors.Retry, *RETRIED) as error:
-            if delivery.deliveries < job_.deliveries_max:
+        except Exception as raised:
+            error = _leaf(raised)
+            if isinstance(error, errors.Refused) and not refusals:
+                return envelope.Reply(refusal=envelope.Refusal(code=error.code, message=error.message))
+            again = isinstance(error, (errors.Retry, *RETRIED))
+            if again and delivery.deliveries < job_.deliveries_max:
                 raise errors.Retry(str(error), getattr(error, "after_s", 1.0)) from error
-            return await bury(source, delivery, error)
-        except Exception as error:
             return await bury(source, delivery, error)
 
     return work
 
 
-def recorded(source: broker.Broker, instance: str, inner: Work[envelope.Reply]) -> Work[Outcome]:
+def _leaf(error: Exception) -> Exception:
+    """The one error inside nested groups: a task group wraps what its only failing task raised."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def recorded(
+    source: broker.Broker, instance: str, inner: Work[envelope.Reply], *, paid: bool
+) -> Work[Outcome]:
     """Answer from the record when there is one; else record the reply, once, before the message is acked."""
 
     async def work(delivery: broker.Delivery, job_: job.Job) -> Outcome:
-        wanted = "rep" + delivery.message.subject[len("req") :]
-        if job_.maybe_repeated() and await _announce(source, wanted):
+        wanted = subjects.reply_of(delivery.message.subject)
+        if (paid or job_.maybe_repeated()) and await _announce(source, wanted):
             return None
         started = time.perf_counter()
         waited_ms = max(0.0, (time.time() - delivery.message.at) * 1000)
         reply = await inner(delivery, job_)
-        body = msgspec.structs.replace(
+        reply = msgspec.structs.replace(
             reply,
             ms=round((time.perf_counter() - started) * 1000, 3),
             waited_ms=round(waited_ms, 3),
@@ -114,8 +129,13 @@ def recorded(source: broker.Broker, instance: str, inner: Work[envelope.Reply]) 
             deliveries=delivery.deliveries,
         )
         headers = {broker.TRACEPARENT: job_.traceparent} if job_.traceparent else {}
+        body = base.encode(reply)
+        if len(body) > limits.BODY_BYTES_MAX:
+            message = f"the reply has {len(body)} bytes, more than {limits.BODY_BYTES_MAX}"
+            reply = envelope.Reply(refusal=envelope.Refusal(code="reply_too_large", message=message))
+            body = base.encode(reply)
         try:
-            await source.append(wanted, base.encode(body), headers)
+            await source.append(wanted, body, headers)
         except errors.AlreadyRecorded:
             # Somebody else was faster, or an earlier try of ours was stored after all: that one counts.
             await _announce(source, wanted)
@@ -129,7 +149,7 @@ async def _announce(source: broker.Broker, subject: str) -> bool:
     stored = await source.last(subject)
     if stored is None:
         return False
-    await source.cast(GOT + subject[len("rep") :], stored.data)
+    await source.cast(subjects.got_of(subject), stored.data)
     return True
 
 
@@ -154,8 +174,8 @@ def counted(tally: status.Tally, inner: Work[Outcome]) -> Work[None]:
         try:
             if refusal := await inner(delivery, job_):
                 error = f"{refusal.code}: {refusal.message}"
-        except errors.Retry as retry:
-            error = f"retry: {retry}"
+        except Exception as failure:
+            error = f"{type(failure).__name__}: {failure}"
             raise
         finally:
             ms = (time.perf_counter() - started) * 1000
@@ -187,7 +207,7 @@ def _decode(data: bytes, kind: type[T]) -> T:
 async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exception) -> envelope.Reply:
     """Put a message into DEAD with the reason; returns the refusal its caller gets. May run twice."""
     message = delivery.message
-    reason = f"{type(error).__name__}: {error}"
+    reason = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
     log.error("buried %s: %s", message.subject, reason, exc_info=error)
     try:
         body = message.data.decode()
@@ -202,6 +222,8 @@ async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exceptio
         headers=dict(message.headers),
         body=body,
     )
+    if len(base.encode(dead)) > limits.BODY_BYTES_MAX:
+        dead = msgspec.structs.replace(dead, body=body[:DEAD_CHARS_MAX] + CUT)
     try:
         await source.append(dead_subject(message.subject, message.sequence), base.encode(dead), {})
     except errors.AlreadyRecorded:
@@ -215,4 +237,5 @@ def dead_subject(subject: str, sequence: int) -> str:
         parsed = subjects.parse(subject)
     except ValueError:
         return subjects.dead("alien", "unknown", subjects.short_hash(subject), sequence)
-    return subjects.dead(parsed.kind, parsed.a, parsed.turn, f"{parsed.n}-{sequence}"[:64])
+    place = f"-{sequence}"
+    return subjects.dead(parsed.kind, parsed.a, parsed.turn, parsed.n[: TOKEN_CHARS_MAX - len(place)] + place)

@@ -57,7 +57,7 @@ revision; `<n>` is the attempt, or a piece number. Bodies are JSON, their struct
 **Once per subject**: every stored message is published with `Nats-Expected-Last-Subject-Sequence: 0`. The
 first write of a subject wins; error 10071 means that it is recorded already.
 """
-LIMIT = re.compile(r'^([A-Z_]+) = (.+)\n"""(.+?)"""', re.MULTILINE | re.DOTALL)
+LIMIT = re.compile(r'^([A-Z_]+) = ([^\n]+)\n"""(.+?)"""', re.MULTILINE | re.DOTALL)
 
 
 def render() -> str:
@@ -120,7 +120,7 @@ def _consumers() -> str:
 
 def _limits() -> str:
     rows = [
-        (f"`{name}`", f"{getattr(limits, name):g}", " ".join(why.split()))
+        (f"`{name}`", f"{getattr(limits, name):,}", " ".join(why.split()))
         for name, _, why in LIMIT.findall(inspect.getsource(limits))
     ]
     return _table("Limits", ("name", "value", "why"), rows)

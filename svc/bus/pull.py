@@ -19,7 +19,7 @@ import msgspec
 import nats.errors
 from nats.aio import msg as nats_msg
 
-from svc.bus import api, broker, limits, streams
+from svc.bus import api, broker, errors, limits, streams
 
 if TYPE_CHECKING:
     from svc.bus import jetstream
@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 GRACE_S = 1.0
 """The server ends a pull itself; only when it stays silent this much longer do we stop waiting."""
 PAUSE_S = 0.25
-"""After an answer that says the consumer can't serve now (leader change, deleted)."""
+"""After an answer that says the consumer can't serve now (it moves, or is gone), or while not connected."""
+DRAIN_S = 1.0
 WRONG_PIN = "423"
 NOTHING = {"408", "404"}
 
@@ -49,7 +50,8 @@ class Puller:
         self._inbox = jet.nc.new_inbox()
         self._waiting: collections.deque[asyncio.Future[broker.Delivery | None]] = collections.deque()
         self._pin = ""
-        self._pause_s = 0.0
+        self._broken = False
+        """The server said that it can't serve this consumer: it moves, or somebody deleted it."""
         self._stopping = False
         self._subscription: _Sub | None = None
         self._forget = jet.on_reconnect(self._wake)
@@ -61,10 +63,13 @@ class Puller:
         return puller
 
     async def next(self) -> broker.Delivery | None:
-        if self._pause_s:
-            pause, self._pause_s = self._pause_s, 0.0
-            await anyio.sleep(pause)
+        if self._broken:
+            await self._mend()
         if self._stopping:
+            return None
+        if not self._jet.connected():
+            # A pull that waits in the send buffer would take a message when nobody has a slot for it.
+            await anyio.sleep(PAUSE_S)
             return None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[broker.Delivery | None] = loop.create_future()
@@ -77,6 +82,17 @@ class Puller:
             timer.cancel()
             with contextlib.suppress(ValueError):
                 self._waiting.remove(future)
+
+    async def _mend(self) -> None:
+        """Wait a little, then make sure that stream and consumer are there."""
+        self._broken = False
+        await anyio.sleep(PAUSE_S)
+        try:
+            await self._jet.ensure()
+            await streams.ensure_consumer(self._jet, self._consumer)
+        except errors.BusError as error:
+            log.warning("the consumer %s is away: %s", self._consumer.name, error)
+            self._broken = True
 
     def _request(self) -> bytes:
         request: dict[str, Any] = {"batch": 1, "expires": int(self._expires_s * streams.NANO)}
@@ -92,7 +108,7 @@ class Puller:
             if status == WRONG_PIN:
                 self._pin = ""
             elif status not in NOTHING:
-                self._pause_s = PAUSE_S
+                self._broken = True
             self._hand_out(None)
             return
         self._pin = headers.get("Nats-Pin-Id", self._pin)
@@ -121,7 +137,11 @@ class Puller:
         if self._subscription is not None and self._jet.nc.is_connected:
             # UNSUB, then wait for what the server had sent already: `_arrived` gives it back. Shielded, as
             # nats-py drops the connection when a flush is cancelled.
-            with anyio.CancelScope(shield=True), contextlib.suppress(nats.errors.Error, TimeoutError):
+            # A frozen broker doesn't answer: it is not waited for.
+            with (
+                anyio.move_on_after(DRAIN_S, shield=True),
+                contextlib.suppress(nats.errors.Error, TimeoutError),
+            ):
                 await self._subscription.drain()
 
 

@@ -83,8 +83,9 @@ class Server:
             ready()
             await stop.wait()
             self._stopping = True
-            for puller in pullers:
-                await puller.stop()
+            async with anyio.create_task_group() as stopping:
+                for puller in pullers:
+                    stopping.start_soon(puller.stop)
             with anyio.move_on_after(limits.STOP_S):
                 if self._running:
                     await self._idle.wait()
@@ -147,6 +148,7 @@ class Server:
             sequence=message.sequence,
             deliveries=delivery.deliveries,
             deliveries_max=consumer.deliveries_max,
+            repeated=broker.REPEATED in message.headers,
             traceparent=message.headers.get(broker.TRACEPARENT) or trace.of_turn(subject.turn),
         )
 

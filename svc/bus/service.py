@@ -2,9 +2,10 @@
 
 A handler is a plain coroutine: `async def assess(request: AssessRequest, job: Job) -> Assessment`.
 Its return value is the ack: return = done (the reply is recorded, then the message is acked);
-`errors.Refused` = the recorded answer is no; `errors.Retry` = deliver again later; any other exception =
-buried in `DEAD` with the reason, and the caller is refused with the code `buried`. It may run twice for one
-request (a process was killed between the work and the record), but only the first recorded reply counts.
+`errors.Refused` = the recorded answer is no (what a listener refuses is buried); `errors.Retry` = deliver
+again later; any other exception = buried in `DEAD` with the reason, and the caller is refused with the code
+`buried`. It may run twice for one request (a process was killed between the work and the record), but only
+the first recorded reply counts.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class Answer(Generic[Q, R]):
     response: type[R]
     handler: Callable[[Q, job.Job], Awaitable[R]]
     slots: int = SLOTS
+    paid: bool = False
+    """The work costs more than a look into the record (0.5 ms): always look first, never do it twice."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -84,13 +84,19 @@ class Leases:
             revision = entry.revision if entry else 0
             if entry and (held := base.decode(entry.data, Lease)).owner != self._owner and held.until > now:
                 return "denied"
-        lease = Lease(self._owner, now + self._seconds)
+        lease = Lease(self._owner, time.time() + self._seconds)
         written = await self._state.put(name, lease, revision=revision)
         if written is None:
             self._held.pop(name, None)
             return "denied"
+        if lease.until <= time.time():  # the write took longer than the lease
+            return "denied"
         self._held[name] = (lease.until, written)
         return "held" if until > now else "taken"
+
+    def holds(self, name: str) -> bool:
+        """Whether it is ours right now, as far as we know."""
+        return self._held.get(name, (0.0, 0))[0] > time.time()
 
     def forget(self) -> None:
         """Drop what has run out, so that idle names cost no memory."""

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, Protocol
 
 from svc import errors
+from svc.bus import errors as bus_errors
 from svc.bus import limits, subjects
 
 NANO = 1_000_000_000
@@ -228,7 +229,7 @@ class Administrator(Protocol):
     async def administer(self, endpoint: str, body: Mapping[str, Any]) -> dict[str, Any]: ...
 
 
-class ApiError(errors.QuahogError):
+class ApiError(bus_errors.NotAccepted):
     """The JetStream API refused a request."""
 
     def __init__(self, code: int, description: str) -> None:

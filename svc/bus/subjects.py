@@ -74,6 +74,25 @@ def reply(service: str, method: str, turn: str, n: int | str = 0) -> str:
     return build("rep", service, method, turn, n)
 
 
+def reply_of(request_subject: str) -> str:
+    """`rep.…` of a `req.…`."""
+    return "rep" + request_subject.removeprefix("req")
+
+
+def request_of(reply_subject: str) -> str:
+    """`req.…` of a `rep.…`."""
+    return "req" + reply_subject.removeprefix("rep")
+
+
+def got_of(reply_subject: str) -> str:
+    """`got.…`, under which the broker republishes a stored `rep.…`."""
+    return "got" + reply_subject.removeprefix("rep")
+
+
+def reply_of_got(got_subject: str) -> str:
+    return "rep" + got_subject.removeprefix("got")
+
+
 def event(noun: str, verb: str, turn: str, n: int | str = 0) -> str:
     return build("evt", noun, verb, turn, n)
 

@@ -18,7 +18,7 @@ from svc import cache, errors
 from svc.characters import place, rules
 from svc.wire import characters
 
-FILE_BYTES_MAX = 64 * 1024
+FILE_BYTES_MAX = 32 * 1024
 """Ours have 17 KiB."""
 PACKS_MAX = 12
 """All packs travel in one `list` answer: twelve of the biggest still fit into the 1 MiB NATS takes."""

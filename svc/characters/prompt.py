@@ -59,6 +59,7 @@ def build(pack: characters.Pack, others: Mapping[str, str], topic: str) -> chara
         openers=pack.openers,
         stop=stops(pack.name, tuple(others.values())),
         sampling=sampling(pack.sampling),
+        reminders=pack.voice,
         fallbacks=pack.fallbacks,
     )
 

@@ -43,12 +43,13 @@ async def ask(args: argparse.Namespace) -> router.Orchestrated:
     """Raises ConfigError for text that can't be sent, and everything `api.Bus.call` raises."""
     text = clean(args.text)
     native = secrets.token_hex(8)
-    turn = subjects.turn_id(SURFACE, native, args.character)
+    character = args.character.casefold()
+    turn = subjects.turn_id(SURFACE, native, character)
     request = router.OrchestrateRequest(
-        character=args.character.casefold(),
+        character=character,
         text=text,
         author=message.Author(id="cli", name=args.name),
-        channel=f"{SURFACE}-{args.channel}" if args.channel else "",
+        channel=args.channel,
         native=native,
     )
     async with reach.bus(args) as bus:

@@ -8,12 +8,14 @@ import os
 import secrets
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
 from rich.console import Console
 from rich.text import Text
 
+from svc import errors as quahog
 from svc.bus import api, errors, subjects
 from svc.cli import ask, reach
 from svc.wire import base, characters, message, turn
@@ -22,6 +24,7 @@ EXAMPLE = "  quahog chat\n  quahog chat --with brian --channel bar"
 SURFACE = "console"
 HELP = "Name somebody to speak to them, or everybody hears you. /with NAME, /with all, /turn, /help, /quit"
 CAST_S = 5.0
+READ_BYTES = 65_536
 CLEAR_LINE = "\r\x1b[2K"
 """An answer takes the place of the waiting prompt, which is shown again below it."""
 
@@ -116,16 +119,12 @@ class Terminal:
         """Until the person leaves (/quit or the end of input)."""
         self._console.print(Text(HELP, style="dim"))
         self._prompt()
-        while True:
-            # A file is always readable, so the loop refuses to watch it.
-            with contextlib.suppress(OSError):
-                await anyio.wait_readable(sys.stdin)
-            line = sys.stdin.readline()
-            if not line or line.strip() in ("/quit", "/exit"):
+        async for line in typed():
+            if line.strip() in ("/quit", "/exit"):
                 return
             try:
                 await self._entered(line.strip())
-            except errors.BusError as error:
+            except quahog.QuahogError as error:
                 self._console.print(Text(str(error), style="red"))
             self._prompt()
 
@@ -154,3 +153,20 @@ class Terminal:
             at=time.time(),
         )
         await self._bus.publish(subjects.event("message", "heard", heard.message), heard)
+
+
+async def typed() -> AsyncIterator[str]:
+    """Lines of standard input as they come, without blocking the loop and without a thread to wait for."""
+    descriptor, rest = sys.stdin.fileno(), b""
+    while True:
+        # A file is always readable, so the loop refuses to watch it.
+        with contextlib.suppress(OSError):
+            await anyio.wait_readable(descriptor)
+        chunk = os.read(descriptor, READ_BYTES)
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            yield line.decode(errors="replace")
+        if not chunk:
+            if rest:
+                yield rest.decode(errors="replace")
+            return

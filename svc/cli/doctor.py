@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.metadata
+import os
 import platform
 import shutil
 import socket
@@ -150,7 +151,7 @@ def engine() -> Finding:
 
 def stack(args: argparse.Namespace, running: where.Running | None) -> list[Finding]:
     """How the services feel, when there are any to ask."""
-    if running is None and not args.nats:
+    if running is None and not args.nats and not os.environ.get("QUAHOG_NATS_URL"):
         return [Finding(what="stack", level="note", detail="not running", remedy="`make run` starts it")]
     return reach.run(lambda: _survey(args))
 

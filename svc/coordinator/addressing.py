@@ -28,11 +28,12 @@ class Names:
         self._names: Mapping[str, str] = names
         longest_first = sorted(names, key=len, reverse=True)
         alternatives = "|".join(re.escape(name) for name in longest_first)
-        self._pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
+        # Over casefolded text: what IGNORECASE takes for equal is not always a key of the table (ı, İ).
+        self._pattern = re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)")
 
     def called(self, text: str) -> tuple[str, ...]:
         """Ids of the characters named in `text`, in order of appearance."""
-        found = (self._names[match.group().casefold()] for match in self._pattern.finditer(text))
+        found = (self._names[match.group()] for match in self._pattern.finditer(text.casefold()))
         return tuple(dict.fromkeys(found))
 
 

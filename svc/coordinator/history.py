@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import collections
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
+import msgspec
 import redis.asyncio
 
 from svc import cache
@@ -25,7 +25,7 @@ LINES_MAX = 200
 CHANNELS_MAX = 2_000
 """Channels kept in memory; the least recently used is forgotten (the cache still has it)."""
 KIND = "conv_history"
-MARKER = f"{KIND}:"
+MARKER = "conv_restored"
 """Exists as long as the cache has kept what we wrote."""
 
 Line = tuple[int, message.Utterance]
@@ -42,10 +42,13 @@ class Channels:
         self._dirty: set[str] = set()
         """Channels whose lines the cache missed while it was away."""
 
-    async def read(self, channel: str) -> tuple[message.Utterance, ...]:
-        """Oldest first."""
-        lines = await self._load(channel)
-        return tuple(line for _, line in sorted(lines.values(), key=lambda item: item[0]))
+    async def read(self, channel: str, before: int | None = None) -> tuple[message.Utterance, ...]:
+        """Oldest first; only what stands before that sequence of the record, when one is given."""
+        return _lines(await self._load(channel), before)
+
+    async def peek(self, channel: str) -> tuple[message.Utterance, ...]:
+        """The same for a channel that another process may be writing: nothing of it is kept here."""
+        return _lines(dict(_by_id(await self._fetch(channel))), None)
 
     async def add(self, channel: str, sequence: int, line: message.Utterance) -> None:
         """Append a line. May run twice."""
@@ -54,7 +57,7 @@ class Channels:
         if len(lines) > LINES_MAX:
             del lines[min(lines, key=lambda name: lines[name][0])]
         unwritten = list(lines.values()) if channel in self._dirty else [(sequence, line)]
-        if await self._cache.run(KIND, _appending(channel, unwritten)):
+        if await self._write(channel, unwritten):
             self._dirty.discard(channel)
         else:
             self._dirty.add(channel)
@@ -65,14 +68,15 @@ class Channels:
 
     async def restore(self) -> int:
         """Write every history of the record into a cache that lost them. Returns the lines written."""
-        if not self._cache.up() or await self._cache.run(KIND, lambda client: client.exists(MARKER)):
+        kept = await self._cache.run(KIND, lambda client: client.exists(MARKER))
+        if kept is None or kept:
             return 0
         found: dict[str, list[Line]] = {}
         async for channel, line in recorded(self._bus):
             found.setdefault(channel, []).append(line)
-        for channel, lines in found.items():
-            await self._cache.run(KIND, _appending(channel, lines[-LINES_MAX:]))
-        await self._cache.set(MARKER, True)
+        written = [await self._write(channel, lines[-LINES_MAX:]) for channel, lines in found.items()]
+        if all(written):
+            await self._cache.run(KIND, lambda client: client.set(MARKER, b"1", ex=cache.TTL_S[KIND]))
         restored = sum(map(len, found.values()))
         if restored:
             log.info("restored %d lines of history from the record", restored)
@@ -82,47 +86,64 @@ class Channels:
         if (known := self._lines.get(channel)) is not None:
             self._lines.move_to_end(channel)
             return known
-        await self.restore()
-        rows = await self._cache.run(KIND, lambda client: client.zrange(key(channel), 0, -1, withscores=True))
-        if rows is None:
-            lines = [line async for name, line in recorded(self._bus) if name == channel][-LINES_MAX:]
-            self._dirty.add(channel)
-        else:
-            lines = [(int(score), base.decode(data, message.Utterance)) for data, score in rows]
-        loaded = self._lines[channel] = {line.id: (sequence, line) for sequence, line in lines}
+        loaded = self._lines[channel] = dict(_by_id(await self._fetch(channel)))
         if len(self._lines) > CHANNELS_MAX:
             self._lines.popitem(last=False)
         return loaded
+
+    async def _fetch(self, channel: str) -> list[Line]:
+        """From the cache; from the record where the cache is away or missed something."""
+        rows = None
+        if channel not in self._dirty:
+            await self.restore()
+            rows = await self._cache.run(
+                KIND, lambda client: client.zrange(key(channel), 0, -1, withscores=True)
+            )
+        if rows is None:
+            self._dirty.add(channel)
+            return [line async for name, line in recorded(self._bus) if name == channel][-LINES_MAX:]
+        return [(int(score), base.decode(data, message.Utterance)) for data, score in rows]
+
+    async def _write(self, channel: str, lines: Sequence[Line]) -> bool:
+        """Write lines, keep the newest, start the 24 hours anew, in one transaction; False = not written."""
+        members: dict[bytes, float] = {base.encode(line): float(sequence) for sequence, line in lines}
+
+        async def write(client: redis.asyncio.Redis) -> bool:
+            async with client.pipeline(transaction=True) as commands:
+                commands.zadd(key(channel), members)
+                commands.zremrangebyrank(key(channel), 0, -LINES_MAX - 1)
+                commands.expire(key(channel), cache.TTL_S[KIND])
+                await commands.execute()
+            return True
+
+        return bool(await self._cache.run(KIND, write))
+
+
+def _by_id(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
+    return ((line.id, (sequence, line)) for sequence, line in lines)
+
+
+def _lines(kept: Mapping[str, Line], before: int | None) -> tuple[message.Utterance, ...]:
+    ordered = sorted(kept.values(), key=lambda item: item[0])
+    return tuple(line for sequence, line in ordered if before is None or sequence < before)
 
 
 def key(channel: str) -> str:
     return f"{KIND}:{channel}"
 
 
-def _appending(channel: str, lines: Sequence[Line]) -> Callable[[redis.asyncio.Redis], Awaitable[Any]]:
-    """The commands that write `lines`, keep the newest and start the 24 hours anew, in one transaction."""
-    members: dict[bytes, float] = {base.encode(line): float(sequence) for sequence, line in lines}
-
-    async def write(client: redis.asyncio.Redis) -> bool:
-        async with client.pipeline(transaction=True) as commands:
-            commands.zadd(key(channel), members)
-            commands.zremrangebyrank(key(channel), 0, -LINES_MAX - 1)
-            commands.expire(key(channel), cache.TTL_S[KIND])
-            await commands.execute()
-        return True
-
-    return write
-
-
 async def recorded(bus: api.Bus) -> AsyncIterator[tuple[str, Line]]:
     """Every line of the last 24 hours, by channel, from the record."""
     async for stored in bus.scan("RECORD", ("evt.message.heard.>", "evt.message.posted.>")):
-        if subjects.parse(stored.subject).b == "heard":
-            heard = base.decode(stored.data, message.Heard)
-            yield heard.channel, (stored.sequence, of_heard(heard))
-        else:
-            posted = base.decode(stored.data, message.Posted)
-            yield posted.channel, (stored.sequence, of_posted(posted))
+        try:
+            if subjects.parse(stored.subject).b == "heard":
+                heard = base.decode(stored.data, message.Heard)
+                yield heard.channel, (stored.sequence, of_heard(heard))
+            else:
+                posted = base.decode(stored.data, message.Posted)
+                yield posted.channel, (stored.sequence, of_posted(posted))
+        except msgspec.MsgspecError as error:
+            log.warning("%s in the record is no message: %s", stored.subject, error)
 
 
 def of_heard(heard: message.Heard) -> message.Utterance:

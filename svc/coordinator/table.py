@@ -1,7 +1,7 @@
 """The table where everybody talks: hears every message, keeps the history, lets the right character speak.
 
-Only this service publishes turns. One process at a time writes a channel (a lease in STATE), so a channel's
-messages are taken in order whatever the number of processes.
+Only this service publishes turns. One process at a time writes a channel (a lease in STATE); the others give
+its messages back until that one takes them. A turn's history is what stands before its message in the record.
 """
 
 from __future__ import annotations
@@ -39,17 +39,16 @@ class Table:
         """
         async with self._locks[heard.channel]:
             await self._hold(heard.channel)
-            before = await self._channels.read(heard.channel)
-            before = tuple(line for line in before if line.id != heard.message)
+            before = await self._channels.read(heard.channel, job_.sequence)
+            before = tuple(line for line in before if line.id != heard.message)  # its words before an edit
             await self._channels.add(heard.channel, job_.sequence, history.of_heard(heard))
             decision = self.decision(heard)
             for character, turn_id in zip(decision.speakers, decision.turns, strict=True):
                 taken = self._turn(heard, character, turn_id, before, job_)
                 await self._bus.publish(subjects.turn("user", character, turn_id), taken)
-            await self._bus.publish(
-                subjects.event("decision", "made", heard.message, heard.revision), decision
-            )
-            self.decisions["spoke" if decision.speakers else "silent"] += 1
+            made = subjects.event("decision", "made", heard.message, heard.revision)
+            if await self._bus.publish(made, decision):
+                self.decisions["spoke" if decision.speakers else "silent"] += 1
         self._tidy()
 
     async def posted(self, posted: message.Posted, job_: job.Job) -> None:
@@ -74,8 +73,12 @@ class Table:
         )
 
     async def history(self, request: coordinator.HistoryRequest, _job: job.Job) -> coordinator.History:
-        """Answers `history`; reads without holding the channel."""
-        lines = await self._channels.read(request.channel)
+        """Answers `history`; does not take the channel from whoever writes it."""
+        if self._leases.holds(_lease(request.channel)):
+            async with self._locks[request.channel]:
+                lines = await self._channels.read(request.channel)
+        else:
+            lines = await self._channels.peek(request.channel)
         return coordinator.History(channel=request.channel, utterances=lines[-request.limit :])
 
     async def decide(self, request: coordinator.DecideRequest, _job: job.Job) -> coordinator.Decision:
@@ -83,7 +86,7 @@ class Table:
         return self.decision(request.heard)
 
     async def _hold(self, channel: str) -> None:
-        hold = await self._leases.acquire(f"{LEASES}.{subjects.short_hash(channel)}")
+        hold = await self._leases.acquire(_lease(channel))
         if hold == "denied":
             raise errors.Retry("another process writes this channel", ELSEWHERE_S)
         if hold == "taken":
@@ -120,3 +123,7 @@ class Table:
             self._leases.forget()
             for channel in [name for name, lock in self._locks.items() if not lock.locked()]:
                 del self._locks[channel]
+
+
+def _lease(channel: str) -> str:
+    return f"{LEASES}.{subjects.short_hash(channel)}"

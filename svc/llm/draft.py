@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from svc.llm import control
+from svc import control
 
 THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?</\1>", re.IGNORECASE | re.DOTALL)
 THOUGHT_END = re.compile(r"^.*</(?:think|thinking|thought|reasoning)>", re.IGNORECASE | re.DOTALL)

@@ -23,8 +23,8 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from svc import errors
-from svc.llm import control, engine, reception, room, shape, weights
+from svc import control, errors
+from svc.llm import engine, reception, room, shape, weights
 from svc.wire import characters, llm
 
 SLOTS = 8

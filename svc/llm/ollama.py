@@ -17,9 +17,9 @@ import httpx
 import ollama
 import pydantic
 
-from svc import config
+from svc import config, control
 from svc.bus import limits
-from svc.llm import control, draft, engine
+from svc.llm import draft, engine
 from svc.wire import characters, llm
 
 POOL = limits.MODEL_SLOTS

@@ -37,11 +37,16 @@ async def open(app: service.App) -> service.Opened:
         yield service.Service(
             name=NAME,
             answers=(
-                service.Answer(
-                    "generate", llm.GenerateRequest, llm.Generation, replies.generate, limits.MODEL_SLOTS
-                ),
-                service.Answer(
-                    "banter", llm.GenerateRequest, llm.Generation, replies.generate, limits.MODEL_SLOTS
+                *(
+                    service.Answer(
+                        method,
+                        llm.GenerateRequest,
+                        llm.Generation,
+                        replies.generate,
+                        limits.MODEL_SLOTS,
+                        paid=True,
+                    )
+                    for method in ("generate", "banter")
                 ),
                 service.Answer("embed", llm.EmbedRequest, llm.Embeddings, embedder.embed, EMBED_SLOTS),
             ),

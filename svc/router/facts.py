@@ -7,11 +7,13 @@ any pack at all there is no turn: the message comes back later.
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import anyio
+import msgspec
 
-from svc.bus import api, errors
-from svc.wire import characters, retriever, tuning, turn
+from svc.bus import api, calls, errors, subjects
+from svc.wire import base, characters, envelope, retriever, tuning, turn
 
 FACT_S = 4.0
 """One lookup; none of them runs a model."""
@@ -40,18 +42,18 @@ class Gatherer:
         self._passages = passages
         self._prompts: dict[str, characters.Prompt] = {}
 
-    async def gather(self, turn_: turn.Turn, left_s: float) -> Facts:
+    async def gather(self, turn_: turn.Turn, scope: calls.Scope) -> Facts:
         """All three at once. Raises Retry when there is no pack to speak with yet."""
         facts = Facts(prompt=NO_PROMPT)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._prompt, turn_, facts, left_s)
-            tasks.start_soon(self._search, turn_, facts, left_s)
-            tasks.start_soon(self.advise, turn_, 1, (), facts, left_s)
+            tasks.start_soon(self._prompt, turn_, facts, _unrefused(scope, turn_.id))
+            tasks.start_soon(self._search, turn_, facts)
+            tasks.start_soon(self.advise, turn_, 1, (), facts)
         if facts.prompt is NO_PROMPT:
             raise errors.Retry(f"nobody knows how to speak as {turn_.character} right now")
         return facts
 
-    async def _prompt(self, turn_: turn.Turn, facts: Facts, left_s: float) -> None:
+    async def _prompt(self, turn_: turn.Turn, facts: Facts, n: int) -> None:
         request = characters.PromptRequest(character=turn_.character, guild=turn_.guild, topic=turn_.text)
         try:
             facts.prompt = await self._bus.call(
@@ -60,14 +62,14 @@ class Gatherer:
                 request,
                 characters.Prompt,
                 turn=turn_.id,
-                within_s=min(FACT_S, left_s),
+                within_s=_within(turn_),
             )
             self._prompts[turn_.character] = facts.prompt
         except AWAY:
             facts.prompt = self._prompts.get(turn_.character, NO_PROMPT)
             facts.degrade("cached_pack")
 
-    async def _search(self, turn_: turn.Turn, facts: Facts, left_s: float) -> None:
+    async def _search(self, turn_: turn.Turn, facts: Facts) -> None:
         if not self._passages:
             return
         request = retriever.SearchRequest(
@@ -84,7 +86,7 @@ class Gatherer:
                 request,
                 retriever.Passages,
                 turn=turn_.id,
-                within_s=min(FACT_S, left_s),
+                within_s=_within(turn_),
             )
         except AWAY:
             facts.degrade("no_knowledge")
@@ -97,7 +99,6 @@ class Gatherer:
         attempt: int,
         failures: tuple[tuning.Failure, ...],
         facts: Facts,
-        left_s: float,
     ) -> None:
         """Put the advice for `attempt` into `facts`; the base advice when nobody answers."""
         request = tuning.AdviseRequest(
@@ -115,11 +116,28 @@ class Gatherer:
                 tuning.Advice,
                 turn=turn_.id,
                 n=attempt,
-                within_s=min(FACT_S, left_s),
+                within_s=_within(turn_),
             )
         except AWAY:
             facts.advice = tuning.Advice()
             facts.degrade("base_advice")
+
+
+def _within(turn_: turn.Turn) -> float:
+    return min(FACT_S, turn_.expires_at - time.time())
+
+
+def _unrefused(scope: calls.Scope, turn_id: str) -> int:
+    """The number under which the prompt is asked for: not one under which it was refused already.
+
+    A request that came too late is refused on the record, and the same number would give that for ever.
+    """
+    n = 0
+    while (data := scope.known(subjects.reply("characters", "prompt", turn_id, n))) is not None:
+        if isinstance(base.decode(data, envelope.Reply).refusal, msgspec.UnsetType):
+            break
+        n += 1
+    return n
 
 
 NO_PROMPT = characters.Prompt(

@@ -5,7 +5,6 @@ It publishes nothing but `heard`; the coordinator publishes the turn, as for eve
 
 from __future__ import annotations
 
-import secrets
 import time
 
 import anyio
@@ -21,10 +20,10 @@ CHECK_S = 1.0
 class Door:
     """Answers `orchestrate`."""
 
-    def __init__(self, bus: api.Bus, known: dict[str, str]) -> None:
+    def __init__(self, bus: api.Bus, known: frozenset[str]) -> None:
         self._bus = bus
         self._known = known
-        """Character id -> name."""
+        """Character ids."""
 
     async def orchestrate(self, request: router.OrchestrateRequest, job_: job.Job) -> router.Orchestrated:
         """Raises Refused for an unknown character or a message without words. May run twice: same turn."""
@@ -35,7 +34,7 @@ class Door:
             )
         if not request.text.strip():
             raise errors.Refused("empty_text", "the message has no words: say something")
-        native = request.native or secrets.token_hex(8)
+        native = request.native or job_.subject.turn
         turn_id = subjects.turn_id(SURFACE, native, request.character)
         async with self._bus.listen(subjects.event("turn", "ended", turn_id)) as outcomes:
             await self._hear(request, native)
@@ -50,10 +49,12 @@ class Door:
 
     async def _hear(self, request: router.OrchestrateRequest, native: str) -> None:
         heard = message.Heard(
-            message=subjects.message_id(SURFACE, native),
+            # Per character: the same words to a second one are a second message.
+            message=subjects.message_id(SURFACE, f"{native} {request.character}"),
             native=native,
             surface=SURFACE,
-            channel=request.channel or f"{SURFACE}-{native}",
+            # Always of this surface: nobody writes into a Discord channel's history from here.
+            channel=f"{SURFACE}-{(request.channel or native).removeprefix(f'{SURFACE}-')}",
             author=request.author,
             text=request.text,
             to=(request.character,),

@@ -19,7 +19,7 @@ async def open(app: service.App) -> AsyncIterator[service.Service]:
     options = config.read(settings.Settings)
     packs = await cast.wait(app.bus)
     runner = turns.Runner(app.bus, app.cache, options)
-    door = orchestrate.Door(app.bus, {pack.id: pack.name for pack in packs})
+    door = orchestrate.Door(app.bus, frozenset(pack.id for pack in packs))
     slots = options.router_slots
     yield service.Service(
         name=NAME,

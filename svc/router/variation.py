@@ -19,7 +19,11 @@ from svc.wire import characters, tuning
 
 WARMER = (0.0, 0.1, -0.25)
 """Added to the temperature, by attempt modulo three: as advised, a little wilder, then clearly tamer."""
-TEMPERATURE_MIN, TEMPERATURE_MAX = 0.2, 1.3
+TEMPERATURE = 0.8
+"""Where a pack says nothing."""
+TEMPERATURE_MIN, TEMPERATURE_MAX = 0.05, 1.5
+"""A step that would leave this range goes the other way."""
+REMINDERS = 2
 AGGRESSIVE_HISTORY = 2
 """Lines of history in the aggressive tier: a long one is what led the model astray."""
 CANDIDATES_MAX = 6
@@ -48,19 +52,24 @@ def vary(
     if opener and attempt > 1:
         changed.append(f"opener {opener!r}")
     if shift := WARMER[(attempt - 1) % len(WARMER)]:
-        base = sampling.temperature if sampling.temperature is not None else 0.8
-        temperature = round(min(TEMPERATURE_MAX, max(TEMPERATURE_MIN, base + shift)), 2)
+        given = TEMPERATURE if sampling.temperature is None else sampling.temperature
+        base = min(TEMPERATURE_MAX, max(TEMPERATURE_MIN, given))
+        if not TEMPERATURE_MIN <= base + shift <= TEMPERATURE_MAX:
+            shift = -shift
+        temperature = round(base + shift, 2)
         sampling = msgspec.structs.replace(sampling, temperature=temperature)
         changed.append(f"temperature {temperature}")
-    if tier == "aggressive" and sampling.candidates:
-        more = min(CANDIDATES_MAX, sampling.candidates + 2)
+    guidance = advice.guidance
+    if tier == "aggressive":
+        more = max(sampling.candidates or 1, min(CANDIDATES_MAX, (sampling.candidates or 1) + 2))
         sampling = msgspec.structs.replace(sampling, candidates=more)
         changed.append(f"{more} candidates")
-    if advice.guidance:
-        changed.append(f"guidance ({len(advice.guidance)})")
+        guidance = (*guidance, *_reminders(attempt, prompt.reminders))
+    if guidance:
+        changed.append(f"guidance ({len(guidance)})")
     lines = AGGRESSIVE_HISTORY if tier == "aggressive" else options.router_history
     examples = max(2, options.router_examples - 1) if tier != "standard" else options.router_examples
-    return Variation(opener, sampling, examples, lines, advice.guidance, tuple(changed))
+    return Variation(opener, sampling, examples, lines, guidance, tuple(changed))
 
 
 def _opener(turn: str, attempt: int, openers: tuple[str, ...]) -> str:
@@ -70,6 +79,12 @@ def _opener(turn: str, attempt: int, openers: tuple[str, ...]) -> str:
     order = list(openers)
     random.Random(turn).shuffle(order)
     return order[(attempt - 1) % len(order)]
+
+
+def _reminders(attempt: int, reminders: tuple[str, ...]) -> tuple[str, ...]:
+    """Two of the character's own rules of speech, others in every attempt."""
+    start, count = attempt * REMINDERS, min(REMINDERS, len(reminders))
+    return tuple(reminders[(start + index) % len(reminders)] for index in range(count))
 
 
 def _merge(pack: characters.Sampling, advised: characters.Sampling) -> characters.Sampling:

@@ -35,7 +35,7 @@ class Desk:
         return advice
 
     async def report(self, request: tuning.ReportRequest, _job: job.Job) -> tuning.Report:
-        return tuning.Report(tallies=self._ledger.tallies(request.character))
+        return tuning.Report(tallies=await self._ledger.tallies(request.character))
 
     async def ended(self, outcome: turn.Ended, _job: job.Job) -> None:
         """An outcome was recorded. May run twice."""

@@ -51,7 +51,7 @@ def guidance(attempt: int, failures: Sequence[tuning.Failure]) -> tuple[str, ...
     if tier == "standard":
         return ()
     causes = dict.fromkeys(failure.component for failure in reversed(failures))
-    sentences = [GUIDANCE[cause] for cause in causes if cause in GUIDANCE]
+    sentences = list(dict.fromkeys(GUIDANCE[cause] for cause in causes if cause in GUIDANCE))
     if tier == "aggressive" or not sentences:
         sentences.insert(0, FIRM)
     return tuple(sentences[:SENTENCES_MAX])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import anyio
 import msgspec
 
-from svc.bus import api, errors, state, subjects
+from svc.bus import api, errors, streams, subjects
 from svc.wire import base, tuning, turn
+
+log = logging.getLogger(__name__)
 
 SEEN_MAX = 256
 """Turns remembered per tally, so that a repeated outcome isn't counted twice: far more than ever repeat."""
@@ -26,9 +29,9 @@ class Kept(msgspec.Struct, frozen=True):
 
 
 class Ledger:
-    def __init__(self, store: state.State) -> None:
-        self._state = store
-        self._tallies: dict[str, tuning.Tally] = {}
+    def __init__(self, bus: api.Bus) -> None:
+        self._bus = bus
+        self._state = bus.state
         self._lock = anyio.Lock()
 
     async def record(self, ended: turn.Ended) -> None:
@@ -49,22 +52,20 @@ class Ledger:
         seen = (*kept.seen, ended.turn)[-SEEN_MAX:]
         revision = entry.revision if entry else 0
         written = await self._state.put(name, Kept(tally, seen, time.time()), revision=revision)
-        if written is None:
-            return False
-        self._tallies[name] = tally
-        return True
+        return written is not None
 
-    async def load(self, bus: api.Bus) -> None:
-        """Read every tally back."""
-        async for stored in bus.scan("KV_STATE", (f"$KV.STATE.{PREFIX}.>",)):
-            kept = base.decode(stored.data, Kept)
-            self._tallies[key(kept.tally.character, kept.tally.arm)] = kept.tally
-
-    def tallies(self, character: str = "") -> tuple[tuning.Tally, ...]:
-        """Of one character, or of all ("")."""
-        return tuple(
-            tally for _, tally in sorted(self._tallies.items()) if character in ("", tally.character)
-        )
+    async def tallies(self, character: str = "") -> tuple[tuning.Tally, ...]:
+        """Of one character, or of all (""): as STATE has them now, whoever wrote them."""
+        found = []
+        async for stored in self._bus.scan("KV_STATE", (f"{streams.STATE_PREFIX}{PREFIX}.>",)):
+            try:
+                tally = base.decode(stored.data, Kept).tally
+            except msgspec.MsgspecError as error:
+                log.warning("%s is no tally: %s", stored.subject, error)
+                continue
+            if character in ("", tally.character):
+                found.append(tally)
+        return tuple(sorted(found, key=lambda tally: (tally.character, tally.arm)))
 
 
 def key(character: str, arm: str) -> str:

@@ -15,9 +15,7 @@ NAME = "tuning"
 @contextlib.asynccontextmanager
 async def open(app: service.App) -> AsyncIterator[service.Service]:
     """Composition root of fine tuning."""
-    book = ledger.Ledger(app.bus.state)
-    await book.load(app.bus)
-    place = desk.Desk(app.cache, book)
+    place = desk.Desk(app.cache, ledger.Ledger(app.bus))
     yield service.Service(
         name=NAME,
         describe="Records how turns end, advises how the next attempt is made",

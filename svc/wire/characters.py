@@ -102,6 +102,8 @@ class Prompt(Wire, frozen=True, kw_only=True):
     stop: tuple[str, ...] = ()
     """Strings that end a draft: every other speaker's name at the start of a line."""
     sampling: Sampling = Sampling()
+    reminders: tuple[str, ...] = ()
+    """The character's rules of speech, for a late attempt that keeps missing its voice."""
     fallbacks: Fallbacks
 
 

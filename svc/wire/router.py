@@ -21,9 +21,9 @@ class OrchestrateRequest(Wire, frozen=True, kw_only=True):
     text: Annotated[str, Meta(min_length=1, max_length=TEXT_CHARS_MAX)]
     author: Author = Author(id="local", name="You")
     channel: str = ""
-    """"" = a conversation of its own."""
+    """Name of the conversation, shared by all who use this door; "" = one of its own."""
     native: str = ""
-    """The caller's id of this message; the same id twice is the same turn. "" = a fresh one."""
+    """The caller's id of the message; the same id to the same character is the same turn. "" = no id."""
 
 
 class Orchestrated(Wire, frozen=True, kw_only=True):

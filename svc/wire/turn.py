@@ -84,5 +84,5 @@ class Ended(Wire, frozen=True, kw_only=True):
     model: str = ""
     reason: str = ""
     ms: float = 0.0
-    """Milliseconds from the turn's store time to this record."""
+    """Milliseconds the router worked on it in this run, without the queue before it."""
     at: float = 0.0

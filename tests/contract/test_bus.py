@@ -56,11 +56,11 @@ class Adviser:
                 await self.hold.wait()
         return tuning.Advice(arm=f"{request.topic}-{self.calls}")
 
-    def service(self) -> service.Service:
-        return service.Service(
-            name="tuning",
-            answers=(service.Answer("advise", tuning.AdviseRequest, tuning.Advice, self.advise, slots=4),),
+    def service(self, *, paid: bool = False) -> service.Service:
+        answer = service.Answer(
+            "advise", tuning.AdviseRequest, tuning.Advice, self.advise, slots=4, paid=paid
         )
+        return service.Service(name="tuning", answers=(answer,))
 
     async def ask(
         self, bus: connection.Connection, topic: str, turn_id: str, within_s: float = 5

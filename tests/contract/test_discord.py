@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from svc import cache, config, errors
-from svc.bus import connection, job, memory, service, streams, subjects
+from svc.bus import connection, job, limits, memory, service, streams, subjects
 from svc.bus import errors as bus_errors
 from svc.discord import service as discord_service
 from svc.wire import base, message, status, turn
@@ -43,11 +43,17 @@ class Broker(memory.Memory):
         """Nothing is stored under this pattern."""
 
     async def append(
-        self, subject: str, data: bytes, headers: Mapping[str, str], *, expect: int | None = 0
+        self,
+        subject: str,
+        data: bytes,
+        headers: Mapping[str, str],
+        *,
+        expect: int | None = 0,
+        within_s: float = limits.APPEND_S,
     ) -> int:
         if self.refused and subjects.matches(self.refused, subject):
             raise bus_errors.NotAccepted("the broker can't be reached")
-        return await super().append(subject, data, headers, expect=expect)
+        return await super().append(subject, data, headers, expect=expect, within_s=within_s)
 
 
 @dataclasses.dataclass(slots=True)

@@ -13,7 +13,7 @@ from svc import cache
 
 
 class FakeRedis:
-    """Values in `kept`, sorted sets in `sets`, lifetimes in `expiries`. `error` is raised by every command."""
+    """Values in `kept`, sorted sets in `sets`, lifetimes in `expiries`; every command raises `error`."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}

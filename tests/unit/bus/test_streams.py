@@ -267,7 +267,7 @@ async def test_options_that_are_off_may_be_left_out_of_the_answer() -> None:
 async def test_another_refusal_is_passed_on() -> None:
     server = Server()
     server.refusal = streams.ApiError(10047, "insufficient storage resources available")
-    with pytest.raises(streams.ApiError, match="10047.*insufficient storage"):
+    with pytest.raises(streams.ApiError, match=r"10047.*insufficient storage"):
         await streams.ensure(server)
 
 
@@ -284,5 +284,5 @@ async def test_a_consumer_is_created_under_its_filter() -> None:
 async def test_a_server_without_pinned_consumers_is_refused_by_name() -> None:
     server = Server("priority_policy", "priority_timeout")
     await streams.ensure_consumer(server, streams.consumer("llm-embed"))
-    with pytest.raises(errors.ConfigError, match="consumer llm-generate.*priority_policy"):
+    with pytest.raises(errors.ConfigError, match=r"consumer llm-generate.*priority_policy"):
         await streams.ensure_consumer(server, streams.consumer("llm-generate"))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from svc.llm import control, draft
+from svc import control
+from svc.llm import draft
 
 PARTS = st.lists(
     st.sampled_from(
