@@ -6,30 +6,12 @@ import re
 
 import msgspec
 
-from svc import errors
+from svc import errors, ports
 
-PORTS = {
-    "llm": 6001,
-    "coordinator": 6002,
-    "quality": 6003,
-    "tuning": 6004,
-    "router": 6005,
-    "characters": 6006,
-    "retriever": 6007,
-    "crawler": 6009,
-    "peter": 6011,
-    "brian": 6012,
-    "stewie": 6013,
-}
-"""The documented ports. A name that is no service is the Discord surface of the character with that id."""
-
-ELSEWHERE = frozenset({"nats", "monitor", "cache", "chroma"})
-"""Names that QUAHOG_PORTS may have for the stack; they are not ours to open."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 ANY = frozenset({"0.0.0.0", "::", ""})
 """Addresses that mean "every interface": they are where to listen, never a name to be called by."""
 PORT_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-PORT_MAX = 65535
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +32,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise errors.ConfigError(
                 f'QUAHOG_PORTS is wrong ({error}): use JSON such as {{"router": 7005, "llm": 7001}}'
             ) from None
-        table = PORTS | {name: port for name, port in wanted.items() if name not in ELSEWHERE}
+        table = ports.BRIDGE | {
+            name: port for name, port in wanted.items() if name not in ports.INFRASTRUCTURE
+        }
         taken: dict[int, str] = {}
         for name, port in table.items():
             if not PORT_NAME.fullmatch(name):
                 raise errors.ConfigError(f"QUAHOG_PORTS: {name!r} is neither a service nor a character id")
-            if not 1 <= port <= PORT_MAX:
-                raise errors.ConfigError(f"QUAHOG_PORTS: {name} has port {port}: use 1 to {PORT_MAX}")
+            if not 1 <= port <= ports.PORT_MAX:
+                raise errors.ConfigError(f"QUAHOG_PORTS: {name} has port {port}: use 1 to {ports.PORT_MAX}")
             if port in taken:
                 raise errors.ConfigError(
                     f"QUAHOG_PORTS: {name} and {taken[port]} both want port {port}: give one another port"

@@ -11,29 +11,14 @@ from pathlib import Path
 
 import msgspec
 
-from svc import errors
+from svc import errors, ports
 
 HOST = "127.0.0.1"
 """Everything listens on loopback only."""
-BRIDGE = {
-    "llm": 6001,
-    "coordinator": 6002,
-    "quality": 6003,
-    "tuning": 6004,
-    "router": 6005,
-    "characters": 6006,
-    "retriever": 6007,
-    "crawler": 6009,
-    "peter": 6011,
-    "brian": 6012,
-    "stewie": 6013,
-}
-"""What the bridge keeps alive for `curl`; it gets these through QUAHOG_PORTS."""
-INFRASTRUCTURE = {"nats": 4222, "monitor": 8222, "cache": 6379, "chroma": 8000}
+BRIDGE, INFRASTRUCTURE = ports.BRIDGE, ports.INFRASTRUCTURE
 STANDARD = {**INFRASTRUCTURE, **BRIDGE}
 VARIABLE = "QUAHOG_PORTS"
 LISTENING = "0A"
-PORT_MAX = 65535
 SOCKET = re.compile(r"socket:\[(\d+)\]")
 
 
@@ -60,8 +45,8 @@ class Ports:
         self._tell = tell
         users: dict[int, str] = {}
         for name, port in self.numbers.items():
-            if not 0 <= port <= PORT_MAX:
-                raise errors.ConfigError(f"port {port} ({name}) is wrong: use 1 to {PORT_MAX}")
+            if not 0 <= port <= ports.PORT_MAX:
+                raise errors.ConfigError(f"port {port} ({name}) is wrong: use 1 to {ports.PORT_MAX}")
             if port and users.setdefault(port, name) != name:
                 raise errors.ConfigError(f"{name} and {users[port]} both want port {port}: give one another")
 

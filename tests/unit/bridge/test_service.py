@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from svc import cache, config, errors
+from svc import cache, config, errors, ports
 from svc.bridge import fresh, service, settings
 from svc.bus import service as bus_service
 from tests.unit.bridge import fake, setup
@@ -30,7 +30,7 @@ def taken() -> Iterator[int]:
 def free() -> dict[str, int]:
     """A free port for every name."""
     with contextlib.ExitStack() as held:
-        names = settings.PORTS
+        names = ports.BRIDGE
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in names]
         return {name: one.getsockname()[1] for name, one in zip(names, sockets, strict=True)}
 
