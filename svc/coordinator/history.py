@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import logging
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -151,10 +152,12 @@ def of_heard(heard: message.Heard) -> message.Utterance:
 
 
 def of_posted(posted: message.Posted) -> message.Utterance:
-    """The author's name is filled from the pack by whoever shows it; the id is the character's."""
+    """The id tells who it was; the name is how a prompt shows it: glenn-quagmire is "Glenn Quagmire"."""
     return message.Utterance(
         id=f"{posted.turn}-{posted.piece}",
-        author=message.Author(id=posted.character, name=posted.character.title(), bot=True),
+        author=message.Author(
+            id=posted.character, name=re.sub(r"[-_]+", " ", posted.character).title(), bot=True
+        ),
         text=posted.text,
         character=posted.character,
         at=posted.at,
