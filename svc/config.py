@@ -66,7 +66,11 @@ def dotenv(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
     found: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise errors.ConfigError(f"{path} is not UTF-8: save it as UTF-8 text") from None
+    for number, line in enumerate(lines, 1):
         text = line.strip().removeprefix("export ")
         if not text or text.startswith("#"):
             continue
@@ -94,7 +98,17 @@ def read(kind: type[S], environ: Mapping[str, str] | None = None) -> S:
         return msgspec.convert(raw, kind, strict=False)
     except msgspec.ValidationError as error:
         field_name = str(error).rpartition("$.")[2].rstrip("`")
-        raise errors.ConfigError(f"{PREFIX}{field_name.upper()} is wrong: {error}") from None
+        choices = _choices(kind, field_name)
+        remedy = f"; choose from {', '.join(choices)}" if choices else ""
+        raise errors.ConfigError(f"{PREFIX}{field_name.upper()} is wrong: {error}{remedy}") from None
+
+
+def _choices(kind: type[msgspec.Struct], name: str) -> list[str]:
+    """What a field with fixed values may be; empty for any other."""
+    described = msgspec.inspect.type_info(kind)
+    fields = described.fields if isinstance(described, msgspec.inspect.StructType) else ()
+    found = next((field.type for field in fields if field.name == name), None)
+    return [str(value) for value in found.values] if isinstance(found, msgspec.inspect.LiteralType) else []
 
 
 def shown(settings: msgspec.Struct) -> dict[str, Any]:

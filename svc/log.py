@@ -1,4 +1,4 @@
-"""Logs: one JSON line an event, or one readable line on a terminal. Message text only at debug level."""
+"""Logs: one JSON line an event, or one readable line on a terminal. Never the text of a message."""
 
 from __future__ import annotations
 

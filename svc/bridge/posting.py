@@ -22,13 +22,11 @@ class Posting:
         self.counts: Counter[str] = Counter()
 
     async def post(self, request: message.Say, job: job.Job) -> None:
-        """Record `evt.message.posted.<turn>.<piece>`, or nothing when the say is past its expiry."""
-        now = time.time()
+        """Record `evt.message.posted.<turn>.<piece>`, or `evt.turn.undelivered…` past the say's expiry."""
+        now, piece = time.time(), int(job.subject.n)
         if request.expires_at and now > request.expires_at:
-            log.info("turn %s came %.1f s too late and is not posted", request.turn, now - request.expires_at)
-            self.counts["expired"] += 1
+            await self._expired(request, piece, now, job)
             return
-        piece = int(job.subject.n)
         receipt = message.Posted(
             turn=request.turn,
             piece=piece,
@@ -45,3 +43,20 @@ class Posting:
         subject = subjects.event("message", "posted", request.turn, piece)
         if await job.bus.publish(subject, receipt):
             self.counts["posted"] += 1
+
+    async def _expired(self, request: message.Say, piece: int, now: float, job: job.Job) -> None:
+        late_s = now - request.expires_at
+        log.info("turn %s came %.1f s too late and is not posted", request.turn, late_s)
+        undelivered = message.Undelivered(
+            turn=request.turn,
+            piece=piece,
+            channel=request.channel,
+            character=request.character,
+            reason="expired",
+            guild=request.guild,
+            detail=f"{late_s:.1f} s too late",
+            at=now,
+        )
+        subject = subjects.event("turn", "undelivered", request.turn, piece)
+        if await job.bus.publish(subject, undelivered):
+            self.counts["expired"] += 1

@@ -21,8 +21,14 @@ RETRY_AFTER_S = 5
 
 REFUSALS = {
     "unknown_character": (404, "GET /api/cast on the router's port lists the characters there are."),
-    "deadline_passed": (504, "Ask again; if it happens often, look at GET /services/health."),
+    "deadline_passed": (
+        504,
+        "Ask again under a new `native`; if it lasts, see GET /services/health.",
+    ),
+    "no_outcome": (504, "It may still end: look at GET /api/turns/TURN, or run `quahog turn TURN`."),
     "buried": (500, "It failed for good and lies in DEAD with the reason."),
+    "bad_reply": (500, "Services of different versions are running: restart them."),
+    "reply_too_large": (500, "Ask for less at once."),
 }
 """Code of a refusal -> status and what to do. Any other is the caller's: 422."""
 

@@ -1,4 +1,4 @@
-"""What the bus needs of a message broker: eleven primitives, implemented by `jetstream` and by `memory`.
+"""What the bus needs of a message broker: a few primitives, implemented by `jetstream` and by `memory`.
 
 Everything that makes a turn durable (recorded calls, leases, worker loops) is written once on top of these,
 so the contract suite can run it against both.

@@ -7,7 +7,7 @@ import msgspec
 from svc.bus import api, broker, subjects
 from svc.wire import base, envelope, record, turn
 
-STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY")
+STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY", "DEAD")
 
 
 async def messages(source: broker.Broker, turn_id: str) -> list[api.Message]:
@@ -35,6 +35,7 @@ def assemble(turn_id: str, stored: list[api.Message]) -> record.TurnRecord:
         _step(key, request=requests.get(key), reply=replies.get(key), started=started)
         for key in requests.keys() | replies.keys()
     ]
+    steps += [_burial(s, m, started) for s, m in parsed if s.kind == "dead"]
     outcome = next((m for s, m in parsed if (s.kind, s.a, s.b) == ("evt", "turn", "ended")), None)
     ended = base.decode(outcome.data, turn.Ended) if outcome else None
     return record.TurnRecord(
@@ -71,6 +72,18 @@ def _step(
         detail=_detail(method, answer),
         request=msgspec.Raw(request.data) if request else msgspec.Raw(b"null"),
         reply=result,
+    )
+
+
+def _burial(subject: subjects.Subject, message: api.Message, started: float) -> record.Step:
+    """A message of the turn that nobody could handle."""
+    return record.Step(
+        service=subject.b,
+        method="buried",
+        n=subject.n,
+        start_ms=_ms(message.at - started),
+        status="refused",
+        detail=base.decode(message.data, envelope.Dead).reason,
     )
 
 

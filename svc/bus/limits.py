@@ -18,7 +18,7 @@ WORK_BYTES_MAX = 64 * MIB
 RECORD_BYTES_MAX = 2_048 * MIB
 """RECORD and LOG, each; when it is full the oldest goes first."""
 STREAM_BYTES_MAX = 256 * MIB
-"""Every other stream. The server reserves all bounds at creation: 5.8 GiB, so `max_file_store` is 8 GB."""
+"""Every other stream. The server reserves all bounds at creation: 5.6 GiB, so `max_file_store` is 8 GB."""
 STATE_BYTES_MAX = 64 * MIB
 """Settings, tallies and leases of 10,000 channels are a few MiB."""
 

@@ -41,7 +41,7 @@ EVENTS = (
     ("evt.crawl.progressed.<job>.<n>", "wire.crawler.CrawlStatus", "how far indexing is"),
     ("evt.crawl.finished.<job>.0", "wire.crawler.CrawlStatus", "how indexing ended"),
     ("evt.index.changed.<version>.0", "wire.crawler.Knowledge", "the knowledge base has a new version"),
-    ("evt.turn.undelivered.<turn>.<piece>", "wire.discord.Undelivered", "an answer could not be posted"),
+    ("evt.turn.undelivered.<turn>.<piece>", "wire.message.Undelivered", "an answer could not be posted"),
     ("evt.service.identified.<user>.<n>", "wire.discord.Identified", "the Discord user of a character"),
 )
 HEAD = """\

@@ -21,7 +21,7 @@ from svc.wire import characters
 FILE_BYTES_MAX = 32 * 1024
 """Ours have 17 KiB."""
 PACKS_MAX = 12
-"""All packs travel in one `list` answer: twelve of the biggest still fit into the 1 MiB NATS takes."""
+"""All packs travel in one `list` answer: twelve of the biggest still fit into one message of the bus."""
 VERSION_CHARS = 12
 
 

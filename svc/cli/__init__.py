@@ -82,7 +82,7 @@ def usage() -> str:
         [
             "usage: quahog COMMAND …",
             "",
-            "A cast of characters that chats with people and with each other, entirely on your machine.",
+            "A cast of characters that chats with people, entirely on your machine.",
             "",
             *lines,
             "",

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from svc import config, errors
 from svc.cli import reach
-from svc.stack import ports, where
+from svc.stack import broker, ports, valkey, where
 from svc.wire import base, status
 from svc.wire.base import Wire
 
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         *servers(),
         disk(data),
         *packs(common),
+        knowledge(common),
         *(standard_ports() if running is None else ()),
         engine(),
         *stack(args, running),
@@ -74,21 +75,38 @@ def versions() -> Iterator[Finding]:
         detail=python,
         remedy="" if new_enough else "install Python 3.11 or newer",
     )
-    found = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
-    yield Finding(what="packages", level="ok", detail=", ".join(found))
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    yield Finding(
+        what="packages",
+        level="wrong" if missing else "ok",
+        detail=f"missing: {', '.join(missing)}" if missing else ", ".join(found),
+        remedy="run `make setup`" if missing else "",
+    )
 
 
 def servers() -> Iterator[Finding]:
-    """The servers of the embedded stack."""
-    for name in ("nats-server", "chroma"):
-        path = Path(sys.executable).parent / name
-        found = str(path) if path.exists() else shutil.which(name)
-        yield Finding(
-            what=name,
-            level="ok" if found else "wrong",
-            detail=found or "not installed",
-            remedy="" if found else "run `make setup`",
-        )
+    """The servers of the embedded stack, found as it finds them."""
+    for name, find in (("nats-server", broker.program), ("valkey-server", valkey.program)):
+        try:
+            yield Finding(what=name, level="ok", detail=str(find()))
+        except errors.QuahogError as error:
+            yield Finding(what=name, level="wrong", detail=str(error))
+
+
+def knowledge(common: config.Common) -> Finding:
+    folder = common.knowledge_path()
+    articles = sum(1 for _ in folder.rglob("*.md"))
+    return Finding(
+        what="knowledge",
+        level="ok" if articles else "wrong",
+        detail=f"{articles} articles in {folder}",
+        remedy="" if articles else "set QUAHOG_KNOWLEDGE to a folder with articles (docs/knowledge.md)",
+    )
 
 
 def disk(data: Path) -> Finding:
@@ -153,7 +171,10 @@ def stack(args: argparse.Namespace, running: where.Running | None) -> list[Findi
     """How the services feel, when there are any to ask."""
     if running is None and not args.nats and not os.environ.get("QUAHOG_NATS_URL"):
         return [Finding(what="stack", level="note", detail="not running", remedy="`make run` starts it")]
-    return reach.run(lambda: _survey(args))
+    try:
+        return reach.run(lambda: _survey(args))
+    except errors.QuahogError as error:
+        return [Finding(what="stack", level="wrong", detail=str(error))]
 
 
 async def _survey(args: argparse.Namespace) -> list[Finding]:

@@ -33,7 +33,7 @@ def url(args: argparse.Namespace) -> str:
     """
     if args.nats:
         return str(args.nats)
-    if given := os.environ.get("QUAHOG_NATS_URL"):
+    if not args.data and (given := os.environ.get("QUAHOG_NATS_URL")):
         return given
     data = (args.data or config.read(config.Common).data_path()).expanduser()
     if running := where.read(data):

@@ -33,7 +33,9 @@ def run(args: argparse.Namespace) -> int:
         raise errors.ConfigError(f"{args.turn!r} is not a turn id: it has only letters, digits, - and _")
     found = reach.run(lambda: _read(args))
     if not found.found:
-        raise errors.ConfigError(f"no turn {args.turn} in the last 24 hours")
+        raise errors.QuahogError(
+            f"no turn {args.turn} in the last 24 hours: `quahog ask` and the console show ids"
+        )
     if args.json:
         sys.stdout.write(base.encode(found).decode() + "\n")
     else:

@@ -31,7 +31,5 @@ async def open(app: service.App) -> AsyncIterator[service.Service]:
             service.Listen("coordinator-heard", "evt.message.posted", message.Posted, host.posted),
         ),
         health=app.cache.health,
-        counters=lambda: {
-            f'quahog_decisions_total{{decision="{name}"}}': float(n) for name, n in host.decisions.items()
-        },
+        counters=host.counters,
     )

@@ -32,6 +32,10 @@ class Table:
         self.decisions: collections.Counter[str] = collections.Counter()
         """`spoke` or `silent` -> times."""
 
+    def counters(self) -> dict[str, float]:
+        counted = self.decisions.items()
+        return {f'coordinator_decisions_total{{decision="{name}"}}': float(times) for name, times in counted}
+
     async def hear(self, heard: message.Heard, job_: job.Job) -> None:
         """Keep the line, decide, publish the turns and the decision. May run twice: all of it is once per id.
 

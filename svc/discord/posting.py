@@ -19,7 +19,6 @@ import discord
 from svc.bus import api, errors, job, subjects
 from svc.discord import own, place, refusal, split, text
 from svc.wire import base
-from svc.wire import discord as discord_wire
 from svc.wire import message as wire
 
 log = logging.getLogger(__name__)
@@ -140,7 +139,7 @@ class Poster:
             log.info("turn %s was not posted in %s: %s (%s)", say.turn, say.channel, why.reason, why)
         if refused and str(why) != LEFT_ALONE:
             self._refused[say.channel] = time.monotonic() + REFUSED_S
-        undelivered = discord_wire.Undelivered(
+        undelivered = wire.Undelivered(
             turn=say.turn,
             piece=number,
             channel=say.channel,

@@ -62,6 +62,7 @@ class Gatherer:
                 request,
                 characters.Prompt,
                 turn=turn_.id,
+                n=n,
                 within_s=_within(turn_),
             )
             self._prompts[turn_.character] = facts.prompt

@@ -9,9 +9,9 @@ from msgspec import Meta
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    router_examples: Annotated[int, Meta(ge=0, le=8)] = 4
+    router_examples: Annotated[int, Meta(ge=0, le=4)] = 4
     """Example exchanges in the prompt."""
-    router_history: Annotated[int, Meta(ge=0, le=50)] = 12
+    router_history: Annotated[int, Meta(ge=0, le=30)] = 12
     """Lines of history in the prompt, before the model's own budget."""
     router_passages: Annotated[int, Meta(ge=0, le=10)] = 3
     router_sentences: Annotated[int, Meta(ge=1, le=10)] = 2

@@ -41,8 +41,8 @@ class Runner:
 
     def counters(self) -> dict[str, float]:
         ended = self._scribe.counts.items()
-        totals = {f'quahog_turns_total{{outcome="{name}"}}': float(times) for name, times in ended}
-        return totals | {"quahog_attempts_total": float(self._attempts)}
+        totals = {f'router_turns_total{{outcome="{name}"}}': float(times) for name, times in ended}
+        return totals | {"router_attempts_total": float(self._attempts)}
 
     async def run(self, turn_: turn.Turn, job_: job.Job) -> None:
         """Bring a turn to its outcome. May run twice, even at once: the first outcome counts.

@@ -26,6 +26,7 @@ TEMPERATURE_MIN, TEMPERATURE_MAX = 0.05, 1.5
 REMINDERS = 2
 AGGRESSIVE_HISTORY = 2
 """Lines of history in the aggressive tier: a long one is what led the model astray."""
+EXAMPLES_MIN = 2
 CANDIDATES_MAX = 6
 
 
@@ -67,8 +68,11 @@ def vary(
         guidance = (*guidance, *_reminders(attempt, prompt.reminders))
     if guidance:
         changed.append(f"guidance ({len(guidance)})")
-    lines = AGGRESSIVE_HISTORY if tier == "aggressive" else options.router_history
-    examples = max(2, options.router_examples - 1) if tier != "standard" else options.router_examples
+    lines, examples = options.router_history, options.router_examples
+    if tier != "standard":
+        examples = min(examples, max(EXAMPLES_MIN, examples - 1))
+    if tier == "aggressive":
+        lines = min(lines, AGGRESSIVE_HISTORY)
     return Variation(opener, sampling, examples, lines, guidance, tuple(changed))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from svc.wire.base import Wire
 
 
@@ -81,3 +83,18 @@ class Say(Wire, frozen=True, kw_only=True):
     notice: bool = False
     expires_at: float = 0.0
     """Unix seconds; later than this it is recorded as expired instead of posted."""
+
+
+class Undelivered(Wire, frozen=True, kw_only=True):
+    """`evt.turn.undelivered.<turn>.<piece>`: from this piece on, nothing of the turn was posted."""
+
+    turn: str
+    piece: int
+    channel: str
+    character: str
+    reason: Literal["expired", "forbidden", "unknown_channel", "unsure"]
+    """`unsure`: it may have been posted before, and the channel's history couldn't say."""
+    guild: str = ""
+    detail: str = ""
+    """One line for a person."""
+    at: float = 0.0

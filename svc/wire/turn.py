@@ -77,7 +77,7 @@ class Ended(Wire, frozen=True, kw_only=True):
     """The gate's verdict on `text`, when it is an answer."""
     passages: tuple[Passage, ...] = ()
     degraded: tuple[str, ...] = ()
-    """Named degraded paths taken: `no_knowledge`, `base_advice`, `cached_pack`, `no_cache`."""
+    """Named degraded paths taken: `no_knowledge`, `base_advice`, `cached_pack`."""
     cached: bool = False
     arm: str = ""
     """The tuning variant that was in force."""

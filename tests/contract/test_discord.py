@@ -104,8 +104,8 @@ class Stage:
     async def posted(self) -> list[message.Posted]:
         return await self.recorded(POSTED, message.Posted)
 
-    async def undelivered(self) -> list[discord_wire.Undelivered]:
-        return await self.recorded("evt.turn.undelivered.*.*", discord_wire.Undelivered)
+    async def undelivered(self) -> list[message.Undelivered]:
+        return await self.recorded("evt.turn.undelivered.*.*", message.Undelivered)
 
     def contents(self, character: str) -> list[str]:
         """What stands in the channel from this character."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -65,15 +63,3 @@ def test_no_character_is_named_in_code() -> None:
         if isinstance(node, ast.Constant) and node.value in {"peter", "brian", "stewie"}
     ]
     assert [place for place in found if place[0] not in documented] == []
-
-
-def test_the_design_stays_outside() -> None:
-    """The repository speaks only of itself."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
-    words = re.compile(r"/wor[k]/|\.\./share[d]|pypi\.or[g]")
-    for name in tracked:
-        file = ROOT / name
-        if file.suffix in {".py", ".md", ".toml", ".yaml", ".lock", ".conf", ""} and file.is_file():
-            assert not words.search(file.read_text(encoding="utf-8", errors="replace")), name

@@ -59,5 +59,7 @@ async def test_a_second_piece_is_a_receipt_of_its_own(bus: fake.FakeBus) -> None
 async def test_what_comes_too_late_is_not_posted(bus: fake.FakeBus) -> None:
     subject = posting.Posting()
     await subject.post(say(expires_at=time.time() - 1), delivery(bus))
-    assert bus.published == {}
-    assert subject.counts["expired"] == 1
+    assert subject.counts == {"expired": 1}
+    (undelivered,) = bus.published.values()
+    assert isinstance(undelivered, message.Undelivered)
+    assert (undelivered.reason, undelivered.turn) == ("expired", "t1")

@@ -13,7 +13,7 @@ from tests.unit.router import setup
 
 pytestmark = pytest.mark.anyio
 
-ANSWERED = 'quahog_turns_total{outcome="answered"}'
+ANSWERED = 'router_turns_total{outcome="answered"}'
 QUICK = retry.Policy(10, 0.001, 1.0, 0.001, jitter=False)
 
 
@@ -42,7 +42,7 @@ async def test_accepted_at_first() -> None:
     assert say.expires_at == pytest.approx(ended.at + limits.SAY_AGE_S)
     assert runner.counters() == {
         ANSWERED: 1.0,
-        "quahog_attempts_total": 1.0,
+        "router_attempts_total": 1.0,
     }
 
 
@@ -317,6 +317,16 @@ async def test_a_recorded_refusal_is_a_failed_attempt_for_whoever_takes_over() -
     assert [(one.accepted, one.cause) for one in ended.attempts] == [(False, "service"), (True, "")]
     assert ended.attempts[0].reason == "too late"
     assert len(company.generations) == 1
+
+
+async def test_a_prompt_refused_for_coming_late_is_asked_for_again() -> None:
+    company, given = setup.Company(), setup.a_turn()
+    refusal = envelope.Reply(refusal=envelope.Refusal(code="deadline_passed", message="too late"))
+    await company.bus.publish(subjects.reply("characters", "prompt", "t1", 0), refusal)
+    async with company.at_work():
+        await company.runner().run(given, setup.a_job(company, given, deliveries=2))
+    assert (await company.outcome("t1")).outcome == "answered"
+    assert await company.bus.last(subjects.reply("characters", "prompt", "t1", 1)) is not None
 
 
 async def test_without_a_cache_turns_go_on() -> None:
