@@ -98,6 +98,13 @@ class Leases:
         """Whether it is ours right now, as far as we know."""
         return self._held.get(name, (0.0, 0))[0] > time.time()
 
+    async def release(self) -> None:
+        """Give up what we hold, so that the next process need not wait for it to run out."""
+        held, self._held = self._held, {}
+        for name, (until, revision) in held.items():
+            if until > time.time():
+                await self._state.put(name, Lease(self._owner, 0.0), revision=revision)
+
     def forget(self) -> None:
         """Drop what has run out, so that idle names cost no memory."""
         now = time.time()

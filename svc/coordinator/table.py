@@ -7,6 +7,7 @@ its messages back until that one takes them. A turn's history is what stands bef
 from __future__ import annotations
 
 import collections
+import contextlib
 import time
 
 import anyio
@@ -20,6 +21,7 @@ HISTORY_LINES = 30
 ELSEWHERE_S = 0.3
 """When another process holds the channel: how soon it is worth asking again."""
 LEASES = "lease.channel"
+LEAVE_S = 1.0
 
 
 class Table:
@@ -31,6 +33,11 @@ class Table:
         self._locks: dict[str, anyio.Lock] = collections.defaultdict(anyio.Lock)
         self.decisions: collections.Counter[str] = collections.Counter()
         """`spoke` or `silent` -> times."""
+
+    async def leave(self) -> None:
+        """Let others write the channels we held."""
+        with anyio.move_on_after(LEAVE_S), contextlib.suppress(errors.BusError):
+            await self._leases.release()
 
     def counters(self) -> dict[str, float]:
         counted = self.decisions.items()

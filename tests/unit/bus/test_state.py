@@ -197,3 +197,13 @@ async def test_a_key_that_is_no_key_is_refused(key: str) -> None:
         await store.get(key)
     with pytest.raises(ValueError, match="is not a key"):
         await store.put(key, tuning.Advice())
+
+
+async def test_released_leases_are_free_at_once() -> None:
+    store = state.State(memory.Memory())
+    one, two = state.Leases(store, "one"), state.Leases(store, "two")
+    assert await one.acquire("channel") == "taken"
+    assert await two.acquire("channel") == "denied"
+    await one.release()
+    assert not one.holds("channel")
+    assert await two.acquire("channel") == "taken"
