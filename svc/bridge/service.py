@@ -32,6 +32,7 @@ async def open(app: service.App) -> AsyncIterator[service.Service]:
         try:
             yield service.Service(
                 name=NAME,
+                describe="The documented HTTP ports and the console",
                 listens=(
                     service.Listen("console", "say.console", message.Say, bridge.posting.post),
                     service.Listen("http", "say.http", message.Say, bridge.posting.post),

@@ -120,7 +120,7 @@ class JetStream:
             log.warning("NATS connection lost; reconnecting")
 
     async def _on_reconnect(self) -> None:
-        log.info("NATS connection is back")
+        log.warning("NATS connection is back")
         for callback in tuple(self._reconnected):
             callback()
 

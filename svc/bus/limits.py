@@ -32,7 +32,9 @@ WORK_AGE_S = 600.0
 
 # -- deadlines -------------------------------------------------------------------------------------
 TURN_S = 90.0
-"""A user's turn, from the coordinator to the outcome: people have left by then."""
+"""Work on a user's turn, from when a router takes it to the outcome: people don't wait longer."""
+TURN_AGE_S = 600.0
+"""A turn that nobody could take for this long (everything was down) is not answered any more."""
 HANDLE_S = 120.0
 """A handler of something that carries no deadline of its own; longer than a turn."""
 CALL_S = 10.0

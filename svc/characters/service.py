@@ -26,6 +26,7 @@ async def open(app: service.App) -> service.Opened:
     desk = Desk(cast, app.cache)
     yield service.Service(
         name=NAME,
+        describe="Who they are: packs and prompts",
         answers=(
             service.Answer("prompt", characters.PromptRequest, characters.Prompt, desk.prompt),
             service.Answer("list", characters.ListRequest, characters.Cast, desk.list),

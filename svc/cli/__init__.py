@@ -14,10 +14,11 @@ from svc import config, errors
 
 COMMANDS = {
     "up": "start everything on this machine and chat",
-    "run": "run services against an existing NATS (what compose uses)",
+    "run": "run services against an existing NATS",
     "ask": "ask one character something",
     "chat": "chat in the terminal",
     "turn": "show one turn: every step, attempt, score and passage",
+    "crawl": "index knowledge again, and watch it happen",
     "tail": "show events as they happen",
     "subjects": "print, write or check subjects.md",
     "doctor": "check this machine and the running stack",

@@ -91,7 +91,7 @@ def summary(answer: router.Orchestrated) -> dict[str, object]:
 
 
 def show(answer: router.Orchestrated) -> None:
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     ended = answer.ended
     console.print(Text(f"{answer.character.title()}: ", style="bold") + Text(answer.text))
     facts = [f"turn {answer.turn}", ended.outcome, f"{answer.attempts} attempt(s)", f"{answer.ms:.0f} ms"]

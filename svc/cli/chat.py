@@ -16,14 +16,18 @@ from rich.console import Console
 from rich.text import Text
 
 from svc import errors as quahog
-from svc.bus import api, errors, subjects
+from svc.bus import api, errors, limits, subjects
 from svc.cli import ask, reach
-from svc.wire import base, characters, message, turn
+from svc.wire import base, characters, coordinator, message, turn
 
 EXAMPLE = "  quahog chat\n  quahog chat --with brian --channel bar"
 SURFACE = "console"
 HELP = "Name somebody to speak to them, or everybody hears you. /with NAME, /with all, /turn, /help, /quit"
 CAST_S = 5.0
+DECISION_S = 10.0
+LOOK_S = 0.1
+SHOW_S = 0.3
+"""From the record of the last answer until it has surely been printed."""
 READ_BYTES = 65_536
 CLEAR_LINE = "\r\x1b[2K"
 """An answer takes the place of the waiting prompt, which is shown again below it."""
@@ -65,6 +69,8 @@ async def _chat(args: argparse.Namespace) -> None:
         async with anyio.create_task_group() as tasks:
             await tasks.start(table.show)
             await table.read()
+            if not sys.stdin.isatty():
+                await table.finish()
             tasks.cancel_scope.cancel()
 
 
@@ -78,6 +84,7 @@ class Terminal:
         self._name = name
         self._to: tuple[str, ...] = ()
         self._last_turn = ""
+        self._said_ids: list[str] = []
         self._console = Console(highlight=False)
 
     def turn_to(self, name: str) -> None:
@@ -153,6 +160,25 @@ class Terminal:
             at=time.time(),
         )
         await self._bus.publish(subjects.event("message", "heard", heard.message), heard)
+        self._said_ids.append(heard.message)
+
+    async def finish(self) -> None:
+        """Input came from a pipe and is over: wait for what it was answered."""
+        for message_id in self._said_ids:
+            made = await self._recorded(subjects.event("decision", "made", message_id), DECISION_S)
+            decision = base.decode(made.data, coordinator.Decision) if made else None
+            for turn_id in decision.turns if decision else ():
+                await self._recorded(subjects.event("turn", "ended", turn_id), limits.TURN_S)
+                await self._recorded(subjects.event("message", "posted", turn_id), DECISION_S)
+        await anyio.sleep(SHOW_S)
+
+    async def _recorded(self, subject: str, seconds: float) -> api.Message | None:
+        with anyio.move_on_after(seconds):
+            while True:
+                if stored := await self._bus.last(subject):
+                    return stored
+                await anyio.sleep(LOOK_S)
+        return None
 
 
 async def typed() -> AsyncIterator[str]:

@@ -7,8 +7,12 @@ from collections.abc import Mapping
 import anyio
 
 from svc import config, errors
+from svc.bridge import settings as bridge
 from svc.characters import pack
 from svc.llm import choice, settings
+from svc.quality import settings as quality
+from svc.retriever import settings as retriever
+from svc.router import settings as router
 
 
 def check(environ: Mapping[str, str]) -> None:
@@ -21,6 +25,8 @@ def check(environ: Mapping[str, str]) -> None:
     knowledge = common.knowledge_path()
     if not knowledge.is_dir():
         raise errors.ConfigError(f"{knowledge} is no folder: QUAHOG_KNOWLEDGE must be one with articles")
+    for kind in (bridge.Settings, quality.Settings, retriever.Settings, router.Settings):
+        config.read(kind, environ)
     anyio.run(_model, config.read(settings.Settings, environ))
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from svc import errors
-from svc.bus import api, subjects
+from svc.bus import api, history, subjects
 from svc.cli import reach
 
 EXAMPLE = "  quahog tail\n  quahog tail --turn k3f7q0c2m9d1a --json"
@@ -22,7 +22,7 @@ VALUE_CHARS_MAX = 100
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--turn", default="*", help="only this turn, and everything about it")
+    parser.add_argument("--turn", default="*", help="only this turn: what is recorded of it, then what comes")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     reach.arguments(parser)
 
@@ -39,22 +39,30 @@ async def _tail(args: argparse.Namespace) -> None:
     kind = "evt" if args.turn == "*" else "*"
     console = Console(highlight=False, soft_wrap=True)
     async with reach.bus(args) as bus, bus.listen(f"{kind}.*.*.{args.turn}.*") as messages:
+        if args.turn != "*":
+            for message in await history.messages(bus.broker, args.turn):
+                _show(message, args, console)
         async for message in messages:
-            if args.json:
-                sys.stdout.write(_json(message) + "\n")
-                sys.stdout.flush()
-            else:
-                console.print(_line(message))
+            _show(message, args, console)
+
+
+def _show(message: api.Message, args: argparse.Namespace, console: Console) -> None:
+    if args.json:
+        sys.stdout.write(_json(message) + "\n")
+        sys.stdout.flush()
+    else:
+        console.print(_line(message))
 
 
 def _json(message: api.Message) -> str:
     body = msgspec.Raw(message.data or b"null")
-    line = {"at": time.time(), "subject": message.subject, "body": body}
+    line = {"at": message.at or time.time(), "subject": message.subject, "body": body}
     return msgspec.json.encode(line).decode()
 
 
 def _line(message: api.Message) -> Text:
-    at = datetime.datetime.now().strftime("%H:%M:%S.%f")[:-3]
+    when = datetime.datetime.fromtimestamp(message.at or time.time())
+    at = when.strftime("%H:%M:%S.%f")[:-3]
     line = Text(f"{at} ", style="dim") + Text(message.subject, style="bold")
     try:
         body = msgspec.json.decode(message.data)

@@ -123,7 +123,7 @@ def _verdict(ended: turn.Ended, console: Console) -> None:
 
 
 def _passages(ended: turn.Ended, console: Console) -> None:
-    if not ended.passages:
+    if ended.attempts and not ended.passages:
         console.print(Text("\nnothing in the knowledge base was relevant", style="dim"))
     for passage in ended.passages:
         console.print(Text(f"\n{passage.score:.2f} {passage.title} — {passage.source}", style="bold"))

@@ -125,7 +125,7 @@ class Table:
             history=before[-HISTORY_LINES:],
             heard=len(before),
             at=time.time(),
-            expires_at=job_.stored_at + limits.TURN_S,
+            expires_at=job_.stored_at + limits.TURN_AGE_S,
         )
 
     def _tidy(self) -> None:

@@ -97,7 +97,9 @@ class Indexer:
         return True
 
     def health(self) -> status.Health:
-        reasons = tuple(filter(None, (self.status.error, self.trouble)))
+        skipped = self.status.skipped
+        named = f"{len(skipped)} articles skipped, the first: {skipped[0]}" if skipped else ""
+        reasons = tuple(filter(None, (self.status.error, self.trouble, named)))
         return status.Health(level="degraded" if reasons else "ok", reasons=reasons)
 
     async def work(self) -> None:

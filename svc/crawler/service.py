@@ -64,6 +64,7 @@ async def open(app: service.App) -> service.Opened:
     try:
         yield service.Service(
             name=NAME,
+            describe="Reads sources and keeps the index of the knowledge base",
             answers=(
                 service.Answer("crawl", crawler.CrawlRequest, crawler.CrawlStarted, answers.crawl),
                 service.Answer("status", crawler.StatusRequest, crawler.CrawlStatus, answers.status),
@@ -89,7 +90,7 @@ async def _first_job(indexer: indexing.Indexer, tell: Callable[[str], None]) -> 
     """Be ready only once there is something to find; an index that can't be reached is not waited for."""
     told = ""
     with anyio.move_on_after(FIRST_JOB_S):
-        while indexer.status.state == "running" and indexer.health().level == "ok":
+        while indexer.status.state == "running" and not indexer.trouble:
             if (doing := _doing(indexer.status)) != told:
                 tell(doing)
                 told = doing

@@ -49,6 +49,7 @@ async def open(app: service.App) -> service.Opened:
 
     yield service.Service(
         name=NAME,
+        describe="One identity on Discord: hears, and posts what it is told",
         listens=(
             service.Listen(
                 consumer=f"{NAME}-{own.character}",

@@ -36,6 +36,7 @@ async def open(app: service.App) -> service.Opened:
         embedder = vectors.Vectors(counted)
         yield service.Service(
             name=NAME,
+            describe="The model: drafts of replies, and vectors",
             answers=(
                 *(
                     service.Answer(

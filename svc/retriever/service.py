@@ -41,6 +41,7 @@ async def open(app: service.App) -> service.Opened:
     try:
         yield service.Service(
             name=NAME,
+            describe="Passages of the knowledge base that bear on what was said",
             answers=(service.Answer("search", retriever.SearchRequest, retriever.Passages, answer),),
             health=searcher.health,
             counters=lambda: {f"retriever_{name}_total": n for name, n in searcher.counts.items()},

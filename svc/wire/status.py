@@ -27,7 +27,7 @@ class Vitals(Wire, frozen=True, kw_only=True):
     """Effective settings without secrets."""
 
 
-class Endpoint(Wire, frozen=True, kw_only=True):
+class Endpoint(Wire, frozen=True, kw_only=True, omit_defaults=False):
     """One method of one instance, with ADR-32's field names."""
 
     name: str
@@ -42,8 +42,8 @@ class Endpoint(Wire, frozen=True, kw_only=True):
     """Nanoseconds."""
 
 
-class Stats(Wire, frozen=True, kw_only=True):
-    """The answer to `$SRV.STATS`, ADR-32 with `vitals` added."""
+class Stats(Wire, frozen=True, kw_only=True, omit_defaults=False):
+    """The answer to `$SRV.STATS`, ADR-32 with `vitals` added. Others read it: every field is spelled out."""
 
     name: str
     id: str

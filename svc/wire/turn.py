@@ -36,7 +36,7 @@ class Turn(Wire, frozen=True, kw_only=True):
     """Messages in the channel's history so far: decides the quality threshold."""
     at: float = 0.0
     expires_at: float = 0.0
-    """Unix seconds: the deadline of the whole turn."""
+    """Unix seconds: when nobody wants the answer any more."""
 
 
 class Attempt(Wire, frozen=True, kw_only=True):
@@ -84,5 +84,5 @@ class Ended(Wire, frozen=True, kw_only=True):
     model: str = ""
     reason: str = ""
     ms: float = 0.0
-    """Milliseconds the router worked on it in this run, without the queue before it."""
+    """Milliseconds from the turn's store time to this record, waiting and takeovers included."""
     at: float = 0.0

@@ -33,7 +33,7 @@ async def test_a_message_to_somebody_becomes_a_turn() -> None:
     assert (turn.surface, turn.channel, turn.guild) == ("discord", setup.CHANNEL, "g1")
     assert (turn.message, turn.native, turn.author) == (heard.message, heard.native, heard.author)
     assert (turn.history, turn.heard) == ((), 0)
-    assert turn.expires_at == circumstances.stored_at + limits.TURN_S
+    assert turn.expires_at == circumstances.stored_at + limits.TURN_AGE_S
     assert abs(turn.at - time.time()) < 5
 
 
