@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import anyio
 import uvloop
 
-from svc import cache, config, errors, log
+from svc import cache, config, errors, log, process
 from svc.bus import connection, jetstream, serve, service
 
 logger = logging.getLogger("quahog")
@@ -33,12 +33,6 @@ SERVICES = (
     "bridge",
     "discord",
 )
-READY_FD = "QUAHOG_READY_FD"
-"""A file descriptor to write `ready` to: how the supervisor learns that we are."""
-EXIT_CONFIG = 78
-"""EX_CONFIG of sysexits.h: restarting won't help until somebody changes a setting."""
-EXIT_BROKEN = 70
-"""EX_SOFTWARE: something failed that a restart may cure."""
 
 
 def run(names: Sequence[str]) -> int:
@@ -53,9 +47,9 @@ def run(names: Sequence[str]) -> int:
                 raise errors.ConfigError(f"no service {name!r}: choose from {', '.join(SERVICES)}")
         uvloop.run(_serve(names, common))
     except* errors.ConfigError as group:
-        status = _failed(group, EXIT_CONFIG)
+        status = _failed(group, process.EXIT_CONFIG)
     except* errors.QuahogError as group:
-        status = status or _failed(group, EXIT_BROKEN)
+        status = status or _failed(group, process.EXIT_BROKEN)
     return status
 
 
@@ -136,5 +130,5 @@ def _tell(text: str) -> None:
 
 
 def _watcher() -> int | None:
-    given = os.environ.get(READY_FD, "")
+    given = os.environ.get(process.READY_FD, "")
     return int(given) if given.isdecimal() else None

@@ -30,7 +30,7 @@ class Orchestrate:
             author=msgspec.structs.replace(asked.author, name=body.name(asked.author.name)),
             native=asked.native or uuid.uuid4().hex,
         )
-        turn = subjects.turn_id("http", asked.native, asked.character)
+        turn = subjects.turn_id(router.SURFACE, asked.native, asked.character)
         try:
             answer = await self.bus.call(
                 "router",

@@ -17,7 +17,6 @@ from svc.wire import base, message, router
 EXAMPLE = '  quahog ask peter "What\'s your favorite beer?"\n  quahog ask brian "Read any good books?" --json'
 EXIT_NO_ANSWER = 3
 """Nothing passed the gate: what is printed is the character's fallback line."""
-SURFACE = "http"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +43,7 @@ async def ask(args: argparse.Namespace) -> router.Orchestrated:
     text = clean(args.text)
     native = secrets.token_hex(8)
     character = args.character.casefold()
-    turn = subjects.turn_id(SURFACE, native, character)
+    turn = subjects.turn_id(router.SURFACE, native, character)
     request = router.OrchestrateRequest(
         character=character,
         text=text,

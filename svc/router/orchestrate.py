@@ -12,7 +12,6 @@ import anyio
 from svc.bus import api, errors, job, subjects
 from svc.wire import base, message, router, turn
 
-SURFACE = "http"
 CHECK_S = 1.0
 """How often the record is read in case the notification was missed."""
 
@@ -35,7 +34,7 @@ class Door:
         if not request.text.strip():
             raise errors.Refused("empty_text", "the message has no words: say something")
         native = request.native or job_.subject.turn
-        turn_id = subjects.turn_id(SURFACE, native, request.character)
+        turn_id = subjects.turn_id(router.SURFACE, native, request.character)
         async with self._bus.listen(subjects.event("turn", "ended", turn_id)) as outcomes:
             await self._hear(request, native)
             while job_.left_s() > 0:
@@ -50,11 +49,11 @@ class Door:
     async def _hear(self, request: router.OrchestrateRequest, native: str) -> None:
         heard = message.Heard(
             # Per character: the same words to a second one are a second message.
-            message=subjects.message_id(SURFACE, f"{native} {request.character}"),
+            message=subjects.message_id(router.SURFACE, f"{native} {request.character}"),
             native=native,
-            surface=SURFACE,
+            surface=router.SURFACE,
             # Always of this surface: nobody writes into a Discord channel's history from here.
-            channel=f"{SURFACE}-{(request.channel or native).removeprefix(f'{SURFACE}-')}",
+            channel=f"{router.SURFACE}-{(request.channel or native).removeprefix(f'{router.SURFACE}-')}",
             author=request.author,
             text=request.text,
             to=(request.character,),

@@ -10,11 +10,9 @@ from collections.abc import Callable
 
 import anyio
 
-from svc import errors
+from svc import errors, process
 from svc.stack import guard, logs, part
 
-READY_FD = "QUAHOG_READY_FD"
-"""Names the descriptor on which a service tells how it gets on, one line each; `ready` is the last."""
 READY = b"ready"
 READY_BYTES = 1024
 KILLED_S = 1.0
@@ -37,12 +35,12 @@ class Child:
         try:
             # Shielded: asyncio kills a process whose start is cancelled, but nobody would wait for its end.
             with log.open() as file, anyio.CancelScope(shield=True):
-                process = await asyncio.create_subprocess_exec(
+                started = await asyncio.create_subprocess_exec(
                     *launch.argv,
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=file,
                     stderr=asyncio.subprocess.STDOUT,
-                    env={**launch.env, READY_FD: str(writes)},
+                    env={**launch.env, process.READY_FD: str(writes)},
                     pass_fds=(writes,),
                     start_new_session=True,  # a Ctrl-C in the terminal is for us; we stop them in order
                     preexec_fn=guard.die_with_parent(),
@@ -54,8 +52,8 @@ class Child:
             raise
         finally:
             os.close(writes)
-        watch.watch(process.pid)
-        return cls(process, watch, reads)
+        watch.watch(started.pid)
+        return cls(started, watch, reads)
 
     async def told_ready(self, doing: Callable[[str], None]) -> bool:
         """Wait for `ready` on the pipe; every other line goes to `doing`. False when it closes without."""
@@ -83,7 +81,7 @@ class Child:
     @property
     def blames_owner(self) -> bool:
         """It ended because of something that only the owner can put right."""
-        return self._process.returncode == part.OWNER_STATUS
+        return self._process.returncode == process.EXIT_CONFIG
 
     async def stop(self, grace_s: float) -> bool:
         """Ask it to end, kill it (and whatever it started) after `grace_s`. False when it had to be killed.

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from svc.stack import child
 
-OWNER_STATUS = 78
-"""Exit status (EX_CONFIG) of a service that found something only the owner can put right."""
 SERVER_GRACE_S = 1.2
 SERVICE_GRACE_S = 3.0
 """How long a server or a service may take to stop: one after the other, less than the 5 s in all."""
@@ -44,7 +42,7 @@ class Part(Protocol):
 
     @property
     def owner_pause_s(self) -> float:
-        """The least pause after it ended with OWNER_STATUS; 0 = as after any other end."""
+        """The least pause after it ended with EXIT_CONFIG; 0 = as after any other end."""
         ...
 
     def launch(self, fresh: bool) -> Launch:

@@ -10,6 +10,8 @@ from svc.wire.base import Wire
 from svc.wire.message import Author
 from svc.wire.turn import Ended
 
+SURFACE = "http"
+"""The surface whose messages come through this door: the command line, the bridge, scripts."""
 TEXT_CHARS_MAX = 4000
 """Longest message a person may send (Discord's own limit with Nitro)."""
 

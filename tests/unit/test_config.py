@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta
 
-from svc import config, errors, host
+from svc import config, errors, host, process
 
 
 class Example(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,7 +88,7 @@ def test_an_unknown_log_level_stops_the_process_by_name(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], quiet: None
 ) -> None:
     monkeypatch.setenv("QUAHOG_LOG_LEVEL", "loud")
-    assert host.run(["nobody"]) == host.EXIT_CONFIG
+    assert host.run(["nobody"]) == process.EXIT_CONFIG
     assert "QUAHOG_LOG_LEVEL" in capsys.readouterr().err
 
 

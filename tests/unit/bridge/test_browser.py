@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from playwright import async_api as playwright
 
 from svc.bus import subjects
 from svc.wire import coordinator, llm, message, quality, record, turn
+from tests import required
 from tests.unit.bridge import fake, setup
 
 pytestmark = [pytest.mark.anyio, pytest.mark.browser]
 
-CHROMIUM = shutil.which("chromium") or ""
 ARGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -26,13 +24,12 @@ REPLY = "I'm <b>Peter</b>."
 SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
 
 
-@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium: apt-get install chromium")
 @pytest.mark.parametrize("size", SIZES, ids=("desk", "phone"))
 async def test_a_conversation(bus: fake.FakeBus, size: playwright.ViewportSize) -> None:
     bus.answers["coordinator", "history"] = lambda _: coordinator.History(channel="console-main")
     complaints: list[str] = []
     async with setup.client(bus) as client, playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        browser = await driver.chromium.launch(executable_path=required.command("chromium"), args=ARGS)
         page = await browser.new_page(viewport=size)
         page.set_default_timeout(10_000)
         page.on("console", lambda line: complaints.append(line.text) if line.type == "error" else None)
