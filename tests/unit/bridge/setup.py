@@ -93,3 +93,11 @@ async def events(response: aiohttp.ClientResponse, number: int) -> list[Event]:
             if "data" in fields:
                 found.append((fields["event"], fields.get("id", ""), json.loads(fields["data"])))
     return found
+
+
+def healthy_bus() -> fake.FakeBus:
+    """A bus on which the cast is known and four services are well."""
+    bus = fake.FakeBus()
+    bus.answers["characters", "list"] = lambda _: CAST
+    bus.stats = tuple(stats(name) for name in ("router", "llm", "quality", "bridge"))
+    return bus

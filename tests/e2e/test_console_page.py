@@ -25,7 +25,8 @@ SIZES = ({"width": 1440, "height": 900}, {"width": 390, "height": 844})
 
 
 @pytest.mark.parametrize("size", SIZES, ids=("desk", "phone"))
-async def test_a_conversation(bus: fake.FakeBus, size: playwright.ViewportSize) -> None:
+async def test_a_conversation(size: playwright.ViewportSize) -> None:
+    bus = setup.healthy_bus()
     bus.answers["coordinator", "history"] = lambda _: coordinator.History(channel="console-main")
     complaints: list[str] = []
     async with setup.client(bus) as client, playwright.async_playwright() as driver:
