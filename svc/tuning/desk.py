@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from svc import cache
 from svc.bus import job
 from svc.tuning import guidance, ledger
@@ -18,13 +20,7 @@ class Desk:
         causes = [(failure.attempt, failure.component) for failure in request.failures]
         key = f"ft_opt:{request.character}:{cache.digest(request.origin, request.attempt, causes)}"
         if cached := await self._cache.get(key, tuning.Advice):
-            return tuning.Advice(
-                arm=cached.arm,
-                guidance=cached.guidance,
-                sampling=cached.sampling,
-                reason=cached.reason,
-                cached=True,
-            )
+            return msgspec.structs.replace(cached, cached=True)
         sentences = guidance.guidance(request.attempt, request.failures)
         advice = tuning.Advice(
             arm=ledger.BASE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 
 import anyio
 import msgspec
@@ -25,7 +24,6 @@ class Kept(msgspec.Struct, frozen=True):
 
     tally: tuning.Tally
     seen: tuple[str, ...] = ()
-    updated_at: float = 0.0
 
 
 class Ledger:
@@ -51,7 +49,7 @@ class Ledger:
         tally = added(kept.tally, ended)
         seen = (*kept.seen, ended.turn)[-SEEN_MAX:]
         revision = entry.revision if entry else 0
-        written = await self._state.put(name, Kept(tally, seen, time.time()), revision=revision)
+        written = await self._state.put(name, Kept(tally, seen), revision=revision)
         return written is not None
 
     async def tallies(self, character: str = "") -> tuple[tuning.Tally, ...]:
