@@ -58,6 +58,8 @@ DELIVERIES_MAX = 5
 PATIENCE_MAX = 200
 """The same for what nobody else can redo (turns, events, answers to post): these may wait for a channel's
 other writer, for a pack, for Discord; their own expiry ends them long before."""
+LAST_WORDS_S = 20.0
+"""What must still be recorded about a message that was buried; longer than storing takes."""
 PIN_S = 3.0
 """A pinned model process that stops pulling for this long loses the pin to the standby."""
 PINNED_PULL_S = 2.0

@@ -27,6 +27,8 @@ DEAD_CHARS_MAX = limits.BODY_BYTES_MAX // 12
 """Kept of a body whose dead letter would be too large: a character becomes up to six bytes of JSON."""
 TOKEN_CHARS_MAX = 64
 CUT = "… (cut)"
+BURIED = "buried"
+"""The code of the refusal whose message lies in DEAD."""
 RETRIED = (errors.NotAccepted, errors.Overloaded, errors.NoReply)
 """Trouble of the bus, not of the message: the message is worth another delivery."""
 
@@ -40,8 +42,8 @@ def chain_for_answer(
 
 
 def chain_for_listen(source: broker.Broker, listen: service.Listen[Any], tally: status.Tally) -> Work[None]:
-    """Decode and handle, within the deadline; bury what fails; count and log."""
-    return counted(tally, quiet(buried(source, bounded(heard(listen)), refusals=True)))
+    """Decode and handle, within the deadline; bury what fails, with its last words; count and log."""
+    return counted(tally, quiet(mourned(listen, buried(source, bounded(heard(listen)), refusals=True))))
 
 
 def answered(answer: service.Answer[Any, Any]) -> Work[envelope.Reply]:
@@ -98,6 +100,35 @@ def buried(source: broker.Broker, inner: Work[envelope.Reply], *, refusals: bool
             if again and delivery.deliveries < job_.deliveries_max:
                 raise errors.Retry(str(error), getattr(error, "after_s", 1.0)) from error
             return await bury(source, delivery, error)
+
+    return work
+
+
+def mourned(listen: service.Listen[Any], inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
+    """Let the listener say the last words about a buried message, before it is acked.
+
+    Raises Retry when they could not be said now and the message may come back: better twice than never.
+    """
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        reply = await inner(delivery, job_)
+        refusal = reply.refusal
+        if listen.buried is None or isinstance(refusal, msgspec.UnsetType) or refusal.code != BURIED:
+            return reply
+        try:
+            body = base.decode(delivery.message.data, listen.body)
+        except msgspec.MsgspecError:
+            return reply  # nobody can tell what it was about
+        try:
+            with anyio.fail_after(limits.LAST_WORDS_S):
+                await listen.buried(body, job_, refusal.message)
+        except Exception as raised:
+            error = _leaf(raised)
+            again = isinstance(error, (errors.Retry, *RETRIED, TimeoutError))
+            if again and delivery.deliveries < job_.deliveries_max + limits.DELIVERIES_MAX:
+                raise errors.Retry(f"no last words yet: {error}", getattr(error, "after_s", 1.0)) from error
+            log.exception("%s was buried without last words", delivery.message.subject)
+        return reply
 
     return work
 
@@ -228,7 +259,7 @@ async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exceptio
         await source.append(dead_subject(message.subject, message.sequence), base.encode(dead), {})
     except errors.AlreadyRecorded:
         log.debug("%s was buried before", message.subject)
-    return envelope.Reply(refusal=envelope.Refusal(code="buried", message=reason))
+    return envelope.Reply(refusal=envelope.Refusal(code=BURIED, message=reason))
 
 
 def dead_subject(subject: str, sequence: int) -> str:

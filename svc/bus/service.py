@@ -55,6 +55,11 @@ class Listen(Generic[Q]):
     body: type[Q]
     handler: Callable[[Q, job.Job], Awaitable[None]]
     slots: int = SLOTS
+    buried: Callable[[Q, job.Job, str], Awaitable[None]] | None = None
+    """Last words: called with the reason once a message has been buried, before it is acked, so that what
+    others wait for (a turn's outcome) is recorded all the same. May run twice, and after the deadline; has
+    `limits.LAST_WORDS_S`. Not called for a body that is no `body`. What it raises of the bus's own trouble
+    brings the message back; anything else is logged, and the message stays buried."""
 
 
 def healthy() -> status.Health:

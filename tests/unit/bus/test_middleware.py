@@ -23,7 +23,7 @@ from svc.bus import (
     status,
     subjects,
 )
-from svc.wire import base, envelope, tuning
+from svc.wire import base, envelope, tuning, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -337,3 +337,98 @@ async def test_a_listener_records_no_reply_but_counts_and_buries() -> None:
     assert (tally.requests, tally.failures) == (2, 1)
     assert await source.latest("LOG", ["rep.>"]) == []
     assert len(await source.latest("DEAD", ["dead.evt.turn.t1.*"])) == 1
+
+
+class Mourner:
+    """A listener that fails, and has something to say about it."""
+
+    def __init__(self, *troubles: Exception) -> None:
+        self.source = memory.Memory()
+        self.tally = status.Tally()
+        self.handled = 0
+        self.said: list[tuple[str, str]] = []
+        self.letters_then = 0
+        self._troubles = list(troubles)
+        listen = service.Listen("tuning-outcomes", "evt.turn.ended", turn.Ended, self._take, buried=self._say)
+        self.chain = middleware.chain_for_listen(self.source, listen, self.tally)
+
+    async def _take(self, _ended: turn.Ended, _job: job.Job) -> None:
+        self.handled += 1
+        raise RuntimeError("boom")
+
+    async def _say(self, ended: turn.Ended, _job: job.Job, reason: str) -> None:
+        self.said.append((ended.turn, reason))
+        self.letters_then = len(await self.source.latest("DEAD", ["dead.>"]))
+        if self._troubles:
+            raise self._troubles.pop(0)
+
+    async def deliver(self, data: bytes | None = None, *, deliveries: int = 1, left_s: float = 5.0) -> None:
+        subject = subjects.parse(subjects.event("turn", "ended", "t1"))
+        body = turn.Ended(turn="t1", outcome="answered", character="peter", surface="console", channel="c")
+        message = api.Message(
+            str(subject), base.encode(body) if data is None else data, {}, "RECORD", 1, time.time()
+        )
+        circumstances = job.Job(
+            bus=connection.Connection(self.source, "here"),
+            subject=subject,
+            deadline=time.time() + left_s,
+            stored_at=time.time(),
+            sequence=1,
+            deliveries=deliveries,
+            deliveries_max=limits.PATIENCE_MAX,
+        )
+        await self.chain(broker.Delivery(message, deliveries, "token"), circumstances)
+
+
+async def test_last_words_are_said_once_it_is_buried_and_before_it_is_acked() -> None:
+    mourner = Mourner()
+    await mourner.deliver()
+    assert mourner.said == [("t1", "RuntimeError: boom")]
+    assert mourner.letters_then == 1
+    assert mourner.tally.last_error == "buried: RuntimeError: boom"
+
+
+@pytest.mark.parametrize(("deliveries", "left_s"), [(limits.PATIENCE_MAX + 1, 5.0), (1, -1.0)])
+async def test_last_words_are_said_about_what_never_ran_too(deliveries: int, left_s: float) -> None:
+    mourner = Mourner()
+    await mourner.deliver(deliveries=deliveries, left_s=left_s)
+    assert mourner.handled == 0
+    assert [turn_id for turn_id, _ in mourner.said] == ["t1"]
+
+
+async def test_no_last_words_about_what_nobody_can_read() -> None:
+    mourner = Mourner()
+    await mourner.deliver(b"{}")
+    assert mourner.said == []
+    assert len(await mourner.source.latest("DEAD", ["dead.>"])) == 1
+
+
+async def test_last_words_that_could_not_be_stored_bring_the_message_back() -> None:
+    mourner = Mourner(errors.NotAccepted("no broker"))
+    with pytest.raises(errors.Retry, match="no last words yet: no broker"):
+        await mourner.deliver(deliveries=limits.PATIENCE_MAX + 1)
+    await mourner.deliver(deliveries=limits.PATIENCE_MAX + 2)
+    assert len(mourner.said) == 2
+    assert len(await mourner.source.latest("DEAD", ["dead.>"])) == 1
+
+
+async def test_last_words_may_not_keep_a_message_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    mourner = Mourner(errors.NotAccepted("no broker"))
+    await mourner.deliver(deliveries=limits.PATIENCE_MAX + limits.DELIVERIES_MAX)
+    assert mourner.tally.last_error.startswith("buried")
+
+    async def hang(_ended: turn.Ended, _job: job.Job, _reason: str) -> None:
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(limits, "LAST_WORDS_S", 0.02)
+    listen = service.Listen("tuning-outcomes", "evt.turn.ended", turn.Ended, mourner._take, buried=hang)
+    mourner.chain = middleware.chain_for_listen(mourner.source, listen, mourner.tally)
+    with anyio.fail_after(2), pytest.raises(errors.Retry):
+        await mourner.deliver()
+
+
+async def test_last_words_that_fail_leave_the_message_buried() -> None:
+    mourner = Mourner(RuntimeError("speechless"))
+    await mourner.deliver()
+    assert mourner.tally.last_error == "buried: RuntimeError: boom"
+    assert len(await mourner.source.latest("DEAD", ["dead.>"])) == 1
