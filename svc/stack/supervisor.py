@@ -44,6 +44,8 @@ class Supervisor:
         self.part = what
         self.log = logs.Log(folder, what.name)
         self.is_ready = False
+        self.pid = 0
+        """Of the process that was ready last; it may have ended since."""
         self.settled = anyio.Event()
         """Set once it is ready, or has failed often enough for nobody to wait any longer."""
         self._guard = watch
@@ -87,6 +89,7 @@ class Supervisor:
         try:
             why = await self._until_ready(process)
             if not why:
+                self.pid = process.pid
                 self._is_up(time.monotonic() - began, task_status)
                 began = time.monotonic()
                 why = f"ended unexpectedly: {await process.ended()}"
@@ -141,8 +144,8 @@ class Supervisor:
 
     def _is_up(self, seconds: float, task_status: anyio.abc.TaskStatus[None]) -> None:
         self.is_ready = self._last_ready = True
-        self._shown.ready(self.part.name, seconds)
         self._on_ready()
+        self._shown.ready(self.part.name, seconds)
         self.settled.set()
         if not self._ever_ready:
             self._ever_ready = True

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import anyio
 import anyio.abc
@@ -21,6 +22,7 @@ from svc.stack import (
     guard,
     lock,
     options,
+    part,
     ports,
     progress,
     services,
@@ -81,6 +83,10 @@ class Stack:
             for variable, (kind, _) in SERVERS.items()
             if variable not in self._given
         }
+        self._keepers: list[supervisor.Supervisor] = []
+        """Of every part that was started."""
+        self._is_final = False
+        """The addresses are: the infrastructure is up, and others may be told."""
 
     @property
     def address(self) -> str:
@@ -128,18 +134,15 @@ class Stack:
                 for variable, url in self._given.items():
                     await SERVERS[variable][1](url)
                     self._shown.tell(f"using the server named by {variable}")
+                servers = self._keep(self._servers.values(), logs, watch)
                 async with anyio.create_task_group() as starting:
-                    for server in self._servers.values():
-                        keeper = supervisor.Supervisor(server, logs, watch, self._shown)
+                    for keeper in servers:
                         starting.start_soon(infrastructure.start, keeper.run)
+                self._is_final = True
                 self._note()
                 # All at once: each waits for what it needs, and two cores are best used by whoever is ready.
-                keepers = [
-                    supervisor.Supervisor(service, logs, watch, self._shown, on_ready=self._note)
-                    if service.name == BRIDGE
-                    else supervisor.Supervisor(service, logs, watch, self._shown)
-                    for service in services.build(self._asked, self.urls, self._ports)
-                ]
+                built = services.build(self._asked, self.urls, self._ports)
+                keepers = self._keep(built, logs, watch)
                 for keeper in keepers:
                     tasks.start_soon(keeper.run)
                 for keeper in keepers:
@@ -148,8 +151,17 @@ class Stack:
             await self._chat()
             tasks.cancel_scope.cancel()
 
+    def _keep(
+        self, parts: Iterable[part.Part], logs: Path, watch: guard.Guard
+    ) -> list[supervisor.Supervisor]:
+        kept = [supervisor.Supervisor(each, logs, watch, self._shown, on_ready=self._note) for each in parts]
+        self._keepers += kept
+        return kept
+
     def _note(self) -> None:
-        """Tell the other commands where everything is (again: the bridge may have moved)."""
+        """Tell the other commands where everything is (again: the bridge may have moved, a part died)."""
+        if not self._is_final:
+            return
         running = where.Running(
             pid=os.getpid(),
             birth=where.birth(os.getpid()),
@@ -160,6 +172,7 @@ class Stack:
             cache_url=self.urls["QUAHOG_CACHE_URL"],
             chroma_url=self.urls["QUAHOG_CHROMA_URL"],
             ports=self._ports.numbers,
+            parts={keeper.part.name: keeper.pid for keeper in self._keepers if keeper.pid},
         )
         try:
             where.write(self._asked.data, running)

@@ -30,6 +30,8 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
     cache_url: str
     chroma_url: str
     ports: dict[str, int]
+    parts: dict[str, int] = {}
+    """Name of a part -> its process, as of when one last became ready; one that died since is still in it."""
 
 
 def read(data: Path) -> Running | None:

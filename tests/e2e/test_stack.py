@@ -230,9 +230,10 @@ def test_nobody_is_left_behind_when_the_reaper_is_killed_too(up: Callable[..., U
 
 def test_killed_parts_are_started_again_and_no_other(up: Callable[..., Up]) -> None:
     stack = up().until("quahog is up")
-    before = family(stack.process.pid)
-    chosen = [pid for pid, command in before.items() if "valkey-server" in command]
-    chosen.append(max(pid for pid, command in before.items() if "QUAHOG_READY_FD" in command))
+    before, parts = family(stack.process.pid), stack.running().parts
+    assert set(parts) == {"nats", "cache", "chroma", "llm", "router"}
+    assert set(parts.values()) <= set(before)
+    chosen = [parts["cache"], parts["router"]]
     for pid in chosen:
         os.kill(pid, signal.SIGKILL)
     stack.until("cache            ended unexpectedly: killed by SIGKILL; next start in 0.25 s")
@@ -240,6 +241,9 @@ def test_killed_parts_are_started_again_and_no_other(up: Callable[..., Up]) -> N
     after = family(stack.process.pid)
     assert len(after) == len(before)
     assert set(before) - set(after) == set(chosen)
+    again = stack.running().parts
+    assert {name for name in parts if again[name] != parts[name]} == {"cache", "router"}
+    assert set(again.values()) <= set(after)
     assert redis.Redis.from_url(stack.running().cache_url).ping()
     stack.process.send_signal(signal.SIGTERM)
     assert stack.ended() == 0
