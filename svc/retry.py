@@ -37,10 +37,15 @@ def decide(policy: Policy, attempt: int, *, left_s: float, needed_s: float, seed
     """
     if attempt >= policy.max_attempts or left_s <= needed_s:
         return None
-    delay = min(policy.max_delay_s, policy.base_delay_s * policy.exponential_base ** (attempt - 1))
+    delay = pause(policy, attempt)
     if policy.jitter:
         delay *= 0.5 + random.Random(f"{seed}:{attempt}").random() / 2
     return min(delay, left_s - needed_s)
+
+
+def pause(policy: Policy, times: int) -> float:
+    """Seconds to wait after the `times`th failure (from 1), before jitter and deadlines."""
+    return min(policy.max_delay_s, policy.base_delay_s * policy.exponential_base ** (times - 1))
 
 
 def tier(attempt: int) -> Tier:

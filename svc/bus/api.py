@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
 
-from svc.wire import record, status
+from svc.wire import envelope, record, status
 
 if TYPE_CHECKING:
     from svc.bus import calls, state
@@ -61,6 +61,14 @@ class Bus(Protocol):
         """
         ...
 
+    async def settle(self, subject: str, reply: envelope.Reply) -> envelope.Reply:
+        """Record `reply` under the reply subject of a call that got no answer; returns what is recorded.
+
+        That is the true answer if it came after all: the first one counts, and from now on nothing changes
+        it. May run twice. Raises NotAccepted.
+        """
+        ...
+
     async def publish(
         self, subject: str, body: msgspec.Struct, *, headers: Mapping[str, str] | None = None
     ) -> bool:
@@ -96,6 +104,10 @@ class Bus(Protocol):
 
     def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[Message]:
         """Everything a stream has stored so far under `patterns`, in order; then it ends."""
+        ...
+
+    async def waiting(self, service: str) -> int:
+        """Requests in a service's queue: those nobody took yet, and those being worked on."""
         ...
 
     async def survey(self, within_s: float = 0.3) -> tuple[status.Stats, ...]:

@@ -79,6 +79,14 @@ class Broker(Protocol):
         """The last message of every subject that matches, in one request, in stream order."""
         ...
 
+    async def delete(self, stream: str, sequence: int) -> bool:
+        """Remove one stored message for good; False when it isn't there (any more). Raises NotAccepted."""
+        ...
+
+    async def depth(self, stream: str) -> int:
+        """Messages a stream holds; of a work queue: waiting, or being worked on."""
+        ...
+
     async def cast(
         self, subject: str, data: bytes, *, reply: str = "", headers: Mapping[str, str] | None = None
     ) -> None:

@@ -129,6 +129,22 @@ class Caller:
                 data = await self._ask(scope, wanted, request, within_s, headers)
         return unwrap(data, response)
 
+    async def settle(
+        self, subject: str, reply: envelope.Reply, headers: Mapping[str, str]
+    ) -> envelope.Reply:
+        """See `api.Bus.settle`."""
+        async with self.scope(subjects.parse(subject).turn) as scope:
+            data = base.encode(reply)
+            try:
+                await self._broker.append(subject, data, headers)
+            except errors.AlreadyRecorded:
+                stored = await self._broker.last(subject)
+                if stored is None:
+                    raise errors.NotAccepted(f"{subject} is recorded, but can't be read") from None
+                data = stored.data
+            scope.learn(subject, data)
+            return base.decode(data, envelope.Reply)
+
     async def _ask(
         self,
         scope: Scope,
@@ -137,8 +153,15 @@ class Caller:
         within_s: float,
         headers: Mapping[str, str],
     ) -> bytes:
+        if within_s <= 0:
+            raise errors.NoReply(f"{wanted}: the deadline has passed, nothing was asked")
         deadline = time.monotonic() + within_s
+        end = deadline + limits.REPLY_GRACE_S
         body = base.encode(request)
+        if len(body) > limits.BODY_BYTES_MAX:
+            raise errors.Refused(
+                "request_too_large", f"{wanted}: {len(body)} bytes, at most {limits.BODY_BYTES_MAX}"
+            )
         repeated: dict[str, str] = {}
         while (left := deadline - time.monotonic()) > 0:
             sent = {**headers, **repeated, broker.DEADLINE: str(int(left * 1000))}
@@ -155,12 +178,11 @@ class Caller:
                     raise
             repeated = {broker.REPEATED: "1"}
             left = deadline - time.monotonic()
-            if (data := await scope.wait(wanted, min(left, limits.RECHECK_S))) is not None:
+            pause = limits.RECHECK_S if left > limits.RECHECK_S else end - time.monotonic()
+            if (data := await scope.wait(wanted, pause)) is not None:
                 return data
             if (data := await self._recorded(scope, wanted)) is not None:
                 return data
-        if not repeated:
-            raise errors.NotAccepted(f"{wanted}: the deadline has passed, nothing was asked")
         raise errors.NoReply(f"{wanted}: accepted, but no answer within {within_s:.1f} s")
 
     async def _recorded(self, scope: Scope, subject: str) -> bytes | None:
@@ -172,8 +194,20 @@ class Caller:
 
 def unwrap(data: bytes, response: type[api.R]) -> api.R:
     """The result of a recorded reply. Raises Refused with the recorded code, or `bad_reply`."""
+    return result(reply_in(data), response)
+
+
+def reply_in(data: bytes) -> envelope.Reply:
+    """The recorded reply itself. Raises Refused `bad_reply`: anybody may have written there."""
     try:
-        reply = base.decode(data, envelope.Reply)
+        return base.decode(data, envelope.Reply)
+    except msgspec.MsgspecError as error:
+        raise errors.Refused("bad_reply", f"the recorded reply is no reply: {error}") from None
+
+
+def result(reply: envelope.Reply, response: type[api.R]) -> api.R:
+    """What a reply carries. Raises Refused as `unwrap` does."""
+    try:
         if not isinstance(reply.refusal, msgspec.UnsetType):
             raise errors.Refused(reply.refusal.code, reply.refusal.message)
         if isinstance(reply.result, msgspec.UnsetType):

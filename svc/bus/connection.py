@@ -13,8 +13,8 @@ import anyio
 import msgspec
 from anyio.streams import memory
 
-from svc.bus import api, broker, calls, errors, history, limits, state, status, subjects, trace
-from svc.wire import base, record
+from svc.bus import api, broker, calls, errors, history, limits, state, status, streams, subjects, trace
+from svc.wire import base, envelope, record
 from svc.wire import status as wire_status
 
 HEARD_BUFFER = 4096
@@ -48,6 +48,11 @@ class Connection:
     ) -> api.R:
         return await self.caller.call(
             service, method, request, response, turn=turn, n=n, within_s=within_s, headers=trace.headers()
+        )
+
+    async def settle(self, subject: str, reply: envelope.Reply) -> envelope.Reply:
+        return await self.caller.settle(
+            subject, msgspec.structs.replace(reply, instance=self.instance), trace.headers()
         )
 
     async def publish(
@@ -88,6 +93,9 @@ class Connection:
 
     def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
         return self.broker.scan(stream, patterns)
+
+    async def waiting(self, service: str) -> int:
+        return await self.broker.depth(streams.work(service))
 
     async def survey(self, within_s: float = 0.3) -> tuple[wire_status.Stats, ...]:
         return await status.survey(self.broker, within_s)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from svc.bus import api, broker, subjects
@@ -56,7 +58,6 @@ def _step(
     if first is None:
         raise ValueError(f"{key}: a step needs a request or a reply")
     answer = base.decode(reply.data, envelope.Reply) if reply else None
-    refused = answer is not None and not isinstance(answer.refusal, msgspec.UnsetType)
     result = msgspec.Raw(b"null")
     if answer is not None and not isinstance(answer.result, msgspec.UnsetType):
         result = answer.result
@@ -68,11 +69,19 @@ def _step(
         waited_ms=answer.waited_ms if answer else 0.0,
         ms=answer.ms if answer else 0.0,
         total_ms=_ms(reply.at - first.at) if reply else 0.0,
-        status="running" if answer is None else "refused" if refused else "done",
+        status=_status(answer),
         detail=_detail(method, answer),
         request=msgspec.Raw(request.data) if request else msgspec.Raw(b"null"),
         reply=result,
     )
+
+
+def _status(answer: envelope.Reply | None) -> Literal["done", "degraded", "refused", "running"]:
+    if answer is None:
+        return "running"
+    if answer.stand_in:
+        return "degraded"
+    return "done" if isinstance(answer.refusal, msgspec.UnsetType) else "refused"
 
 
 def _burial(subject: subjects.Subject, message: api.Message, started: float) -> record.Step:
@@ -95,6 +104,8 @@ def _detail(method: str, answer: envelope.Reply | None) -> str:
     """One line about what came back, from fields that several services share."""
     if answer is None:
         return "no reply recorded"
+    if answer.stand_in:
+        return f"{answer.stand_in}: {answer.reason}".rstrip(": ")
     if not isinstance(answer.refusal, msgspec.UnsetType):
         return f"{answer.refusal.code}: {answer.refusal.message}".rstrip(": ")
     if isinstance(answer.result, msgspec.UnsetType):

@@ -37,6 +37,8 @@ API_S = 10.0
 WRONG_LAST_SEQUENCE = 10071
 QUEUE_FULL = {10077, 10047}
 """Maximum messages or bytes exceeded (discard=new); insufficient resources."""
+NOT_THERE = {10043, 10057}
+"""What a deletion says of a sequence that was deleted before, or never was."""
 BAD_REQUEST, SERVER_TROUBLE = 400, 500
 """A 4xx says no for good; a 5xx may pass."""
 NO_MESSAGE, END_OF_BATCH = "404", "204"
@@ -217,6 +219,10 @@ class JetStream:
             with contextlib.suppress(nats.errors.Error):
                 await subscription.unsubscribe()
 
+    async def depth(self, stream: str) -> int:
+        info = await self.administer(f"STREAM.INFO.{stream}", {})
+        return int(info["state"]["messages"])
+
     def follow(
         self, stream: str, patterns: tuple[str, ...], *, since: int
     ) -> contextlib.AbstractAsyncContextManager[AsyncIterator[api.Message]]:
@@ -224,6 +230,15 @@ class JetStream:
 
     def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
         return follow.scan(self, stream, patterns)
+
+    async def delete(self, stream: str, sequence: int) -> bool:
+        try:
+            await self.administer(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        except streams.ApiError as error:
+            if error.code not in NOT_THERE:
+                raise
+            return False
+        return True
 
     # -- core NATS ---------------------------------------------------------------------------------------
 

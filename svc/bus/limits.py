@@ -21,12 +21,16 @@ STREAM_BYTES_MAX = 256 * MIB
 """Every other stream. The server reserves all bounds at creation: 5.6 GiB, so `max_file_store` is 8 GB."""
 STATE_BYTES_MAX = 64 * MIB
 """Settings, tallies and leases of 10,000 channels are a few MiB."""
+SUSPECT_BYTES_MAX = 8 * MIB
+"""Messages suspected of killing who takes them, some hundred bytes each; the oldest suspicion goes first."""
 
 # -- how long things are kept ----------------------------------------------------------------------
 RECORD_AGE_S = 24 * HOUR_S
 """Turns, plans, say, record and log: how far back a turn can be shown and replayed."""
 DEAD_AGE_S = 72 * HOUR_S
 """Dead letters outlive a weekend."""
+SUSPECT_AGE_S = HOUR_S
+"""What nobody died of for so long is no longer suspected."""
 WORK_AGE_S = 600.0
 """A request nobody took for this long is worth nothing; longer than any deadline."""
 
@@ -39,8 +43,14 @@ HANDLE_S = 120.0
 """A handler of something that carries no deadline of its own; longer than a turn."""
 CALL_S = 10.0
 """A call that says nothing else."""
+ORGANIC_S = 30.0
+"""The same for a planned turn: small talk that comes later than this is worse than none."""
+REPLY_GRACE_S = 0.5
+"""A caller waits this much longer than the deadline it gave, so that a refusal for being late arrives."""
 ORCHESTRATE_S = TURN_S + 10.0
 """The synchronous door waits longer than the turn it waits for."""
+BUSY_EVERY_S = 60.0
+"""A channel hears at most once in this time that a character is too busy to answer."""
 SAY_AGE_S = 300.0
 """An answer later than this is no answer any more: recorded as expired, not posted."""
 
@@ -58,6 +68,11 @@ DELIVERIES_MAX = 5
 PATIENCE_MAX = 200
 """The same for what nobody else can redo (turns, events, answers to post): these may wait for a channel's
 other writer, for a pack, for Discord; their own expiry ends them long before."""
+TRUSTED_DELIVERIES = 2
+"""Deliveries of such a message that cost nothing extra; from the next one on crashes are counted, and after
+`DELIVERIES_MAX` of those it is poison as well."""
+QUARANTINE_S = 5.0
+"""A process tries one message that killed another at a time; the others come back after this."""
 LAST_WORDS_S = 20.0
 """What must still be recorded about a message that was buried; longer than storing takes."""
 PIN_S = 3.0
@@ -80,5 +95,8 @@ LEASE_S = 10.0
 # -- concurrency -----------------------------------------------------------------------------------
 MODEL_SLOTS = 5
 """Generations in flight: the document's pool of Ollama connections."""
+BANTER_SLOTS = 2
+"""Of these at most so many are small talk, whoever works on it. It is pulled always, or its pin would lapse;
+but the model's pool starts it only while no user's turn waits, and the rest stays visible in the queue."""
 ACK_PENDING_MAX = 512
 """Deliveries in progress per queue group, over all its processes."""

@@ -129,6 +129,27 @@ class Memory:
             and any(subjects.matches(pattern, message.subject) for pattern in patterns)
         ]
 
+    async def delete(self, stream: str, sequence: int) -> bool:
+        await anyio.lowlevel.checkpoint()
+        return self._forget(stream, sequence)
+
+    def _forget(self, stream: str, sequence: int) -> bool:
+        """Drop a message; the one before it becomes the last of its subject again."""
+        message = self._streams[stream].pop(sequence, None)
+        if message is None:
+            return False
+        if self._last.get(message.subject) == sequence:
+            del self._last[message.subject]
+            kept = self._streams[stream].items()
+            earlier = [number for number, other in kept if other.subject == message.subject]
+            if earlier:
+                self._last[message.subject] = max(earlier)
+        return True
+
+    async def depth(self, stream: str) -> int:
+        await anyio.lowlevel.checkpoint()
+        return len(self._streams[stream])
+
     @contextlib.asynccontextmanager
     async def follow(
         self, stream: str, patterns: tuple[str, ...], *, since: int
@@ -215,9 +236,7 @@ class Memory:
             durable, stored = found
             del durable.pending[stored.message.sequence]
             if streams.BY_NAME[durable.consumer.stream].retention == "workqueue":
-                self._streams[durable.consumer.stream].pop(stored.message.sequence, None)
-                if self._last.get(stored.message.subject) == stored.message.sequence:
-                    del self._last[stored.message.subject]
+                self._forget(durable.consumer.stream, stored.message.sequence)
 
     async def nak(self, delivery: broker.Delivery, after_s: float = 0.0) -> None:
         await anyio.lowlevel.checkpoint()

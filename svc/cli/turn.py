@@ -18,7 +18,7 @@ EXAMPLE = "  quahog turn k3f7q0c2m9d1a\n  quahog turn k3f7q0c2m9d1a --json | pyt
 BAR_CHARS, BAR_CHARS_MIN = 32, 8
 TEXT_CHARS = 100
 """What the other columns want; a narrower terminal gets shorter bars."""
-STATUS_STYLE = {"done": "green", "refused": "red", "running": "yellow"}
+STATUS_STYLE = {"done": "green", "degraded": "yellow", "refused": "red", "running": "yellow"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

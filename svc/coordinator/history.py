@@ -45,11 +45,17 @@ class Channels:
 
     async def read(self, channel: str, before: int | None = None) -> tuple[message.Utterance, ...]:
         """Oldest first; only what stands before that sequence of the record, when one is given."""
-        return _lines(await self._load(channel), before)
+        return tuple(
+            line for sequence, line in await self.numbered(channel) if before is None or sequence < before
+        )
 
-    async def peek(self, channel: str) -> tuple[message.Utterance, ...]:
+    async def numbered(self, channel: str) -> list[Line]:
+        """Every line with its place in the record, oldest first."""
+        return _ordered(await self._load(channel))
+
+    async def peek(self, channel: str) -> list[Line]:
         """The same for a channel that another process may be writing: nothing of it is kept here."""
-        return _lines(dict(_by_id(await self._fetch(channel))), None)
+        return _ordered(dict(_by_id(await self._fetch(channel))))
 
     async def add(self, channel: str, sequence: int, line: message.Utterance) -> None:
         """Append a line. May run twice."""
@@ -124,9 +130,13 @@ def _by_id(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
     return ((line.id, (sequence, line)) for sequence, line in lines)
 
 
-def _lines(kept: Mapping[str, Line], before: int | None) -> tuple[message.Utterance, ...]:
-    ordered = sorted(kept.values(), key=lambda item: item[0])
-    return tuple(line for sequence, line in ordered if before is None or sequence < before)
+def _ordered(kept: Mapping[str, Line]) -> list[Line]:
+    return sorted(kept.values(), key=lambda item: item[0])
+
+
+def last_of_a_person(lines: Sequence[Line]) -> int:
+    """The place in the record of the newest line that a person said; 0 when nobody did."""
+    return max((sequence for sequence, line in lines if not line.author.bot), default=0)
 
 
 def key(channel: str) -> str:

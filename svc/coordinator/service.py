@@ -28,6 +28,8 @@ async def open(app: service.App) -> AsyncIterator[service.Service]:
             answers=(
                 service.Answer("history", coordinator.HistoryRequest, coordinator.History, host.history),
                 service.Answer("decide", coordinator.DecideRequest, coordinator.Decision, host.decide),
+                service.Answer("floor", coordinator.FloorRequest, coordinator.Floor, host.floor),
+                service.Answer("cue", coordinator.CueRequest, coordinator.Cued, host.cue),
             ),
             listens=(
                 service.Listen("coordinator-heard", "evt.message.heard", message.Heard, host.hear),

@@ -12,7 +12,7 @@ import time
 
 import anyio
 
-from svc.bus import api, errors, job, limits, state, subjects
+from svc.bus import api, errors, job, limits, schedule, state, subjects
 from svc.coordinator import addressing, history
 from svc.wire import coordinator, message, turn
 
@@ -22,6 +22,7 @@ ELSEWHERE_S = 0.3
 """When another process holds the channel: how soon it is worth asking again."""
 LEASES = "lease.channel"
 LEAVE_S = 1.0
+Lines = list[history.Line]
 
 
 class Table:
@@ -85,16 +86,58 @@ class Table:
 
     async def history(self, request: coordinator.HistoryRequest, _job: job.Job) -> coordinator.History:
         """Answers `history`; does not take the channel from whoever writes it."""
-        if self._leases.holds(_lease(request.channel)):
-            async with self._locks[request.channel]:
-                lines = await self._channels.read(request.channel)
-        else:
-            lines = await self._channels.peek(request.channel)
-        return coordinator.History(channel=request.channel, utterances=lines[-request.limit :])
+        lines = [line for _, line in await self._numbered(request.channel)]
+        return coordinator.History(channel=request.channel, utterances=tuple(lines[-request.limit :]))
+
+    async def floor(self, request: coordinator.FloorRequest, _job: job.Job) -> coordinator.Floor:
+        """Answers `floor`, for turns that were planned; does not take the channel either."""
+        lines = await self._numbered(request.channel)
+        return coordinator.Floor(channel=request.channel, since=history.last_of_a_person(lines))
+
+    async def cue(self, request: coordinator.CueRequest, job_: job.Job) -> coordinator.Cued:
+        """Answers `cue`: plan a turn. May run twice: the id of the request is the plan's.
+
+        Raises Refused for a character that isn't there.
+        """
+        if request.character not in self._names.ids:
+            known = ", ".join(sorted(self._names.ids))
+            raise errors.Refused(
+                "unknown_character", f"there is no character {request.character!r}: choose from {known}"
+            )
+        lines = await self._numbered(request.channel)
+        since = history.last_of_a_person(lines)
+        turn_id = subjects.turn_id(request.surface, job_.subject.turn, request.character)
+        at = job_.stored_at + request.in_s
+        planned = turn.Turn(
+            id=turn_id,
+            origin=request.origin,
+            character=request.character,
+            surface=request.surface,
+            channel=request.channel,
+            message="",
+            text=request.text,
+            author=request.author,
+            native=request.native,
+            guild=request.guild,
+            history=tuple(line for _, line in lines[-HISTORY_LINES:]),
+            heard=len(lines),
+            at=at,
+            expires_at=at + limits.ORGANIC_S,
+            since=since,
+        )
+        await schedule.plan(self._bus, request.origin, request.character, turn_id, planned, at=at)
+        return coordinator.Cued(turn=turn_id, at=at, since=since)
 
     async def decide(self, request: coordinator.DecideRequest, _job: job.Job) -> coordinator.Decision:
         """Answers `decide`: a dry run."""
         return self.decision(request.heard)
+
+    async def _numbered(self, channel: str) -> Lines:
+        """The lines of a channel, oldest first, whoever writes it."""
+        if self._leases.holds(_lease(channel)):
+            async with self._locks[channel]:
+                return await self._channels.numbered(channel)
+        return await self._channels.peek(channel)
 
     async def _hold(self, channel: str) -> None:
         hold = await self._leases.acquire(_lease(channel))

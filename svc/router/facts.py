@@ -7,26 +7,27 @@ any pack at all there is no turn: the message comes back later.
 from __future__ import annotations
 
 import dataclasses
-import time
 
 import anyio
-import msgspec
 
-from svc.bus import api, calls, errors, subjects
-from svc.wire import base, characters, envelope, retriever, tuning, turn
+from svc.bus import errors
+from svc.router import steps
+from svc.wire import characters, retriever, tuning, turn
 
 FACT_S = 4.0
 """One lookup; none of them runs a model."""
 HISTORY_LINES = 4
 """What the retriever needs to resolve "he" and "that one"."""
-AWAY = (errors.NoReply, errors.NotAccepted, errors.Overloaded, errors.Refused)
+NO_KNOWLEDGE = steps.StandIn("no_knowledge", retriever.Passages())
+BASE_ADVICE = steps.StandIn("base_advice", tuning.Advice())
+CACHED_PACK = "cached_pack"
 
 
 @dataclasses.dataclass(slots=True)
 class Facts:
     prompt: characters.Prompt
-    found: retriever.Passages = retriever.Passages()  # noqa: RUF009 - frozen
-    advice: tuning.Advice = tuning.Advice()  # noqa: RUF009 - frozen
+    found: retriever.Passages = NO_KNOWLEDGE.value
+    advice: tuning.Advice = BASE_ADVICE.value
     degraded: list[str] = dataclasses.field(default_factory=list[str])
 
     def degrade(self, name: str) -> None:
@@ -37,40 +38,48 @@ class Facts:
 class Gatherer:
     """Asks, and remembers the last prompt of each character for when nobody answers."""
 
-    def __init__(self, bus: api.Bus, passages: int) -> None:
-        self._bus = bus
+    def __init__(self, passages: int) -> None:
         self._passages = passages
         self._prompts: dict[str, characters.Prompt] = {}
 
-    async def gather(self, turn_: turn.Turn, scope: calls.Scope) -> Facts:
+    async def gather(self, turn_: turn.Turn, asked: steps.Steps, left_s: float) -> Facts:
         """All three at once. Raises Retry when there is no pack to speak with yet."""
         facts = Facts(prompt=NO_PROMPT)
+        within_s = min(FACT_S, left_s)
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._prompt, turn_, facts, _unrefused(scope, turn_.id))
-            tasks.start_soon(self._search, turn_, facts)
-            tasks.start_soon(self.advise, turn_, 1, (), facts)
+            tasks.start_soon(self._prompt, turn_, facts, asked, within_s)
+            tasks.start_soon(self._search, turn_, facts, asked, within_s)
+            tasks.start_soon(self.advise, turn_, 1, (), facts, asked, left_s)
         if facts.prompt is NO_PROMPT:
             raise errors.Retry(f"nobody knows how to speak as {turn_.character} right now")
+        facts.degraded.sort()  # they ran at once: their order says nothing, and a replay's would differ
         return facts
 
-    async def _prompt(self, turn_: turn.Turn, facts: Facts, n: int) -> None:
-        request = characters.PromptRequest(character=turn_.character, guild=turn_.guild, topic=turn_.text)
-        try:
-            facts.prompt = await self._bus.call(
-                "characters",
-                "prompt",
-                request,
-                characters.Prompt,
-                turn=turn_.id,
-                n=n,
-                within_s=_within(turn_),
-            )
-            self._prompts[turn_.character] = facts.prompt
-        except AWAY:
-            facts.prompt = self._prompts.get(turn_.character, NO_PROMPT)
-            facts.degrade("cached_pack")
+    def remembered(self, character: str) -> characters.Prompt | None:
+        """The last prompt of that character, for an honest line when everything failed."""
+        return self._prompts.get(character)
 
-    async def _search(self, turn_: turn.Turn, facts: Facts) -> None:
+    async def _prompt(self, turn_: turn.Turn, facts: Facts, asked: steps.Steps, within_s: float) -> None:
+        service, method = "characters", "prompt"
+        request = characters.PromptRequest(character=turn_.character, guild=turn_.guild, topic=turn_.text)
+        n = asked.unrefused(service, method, request)
+        try:
+            facts.prompt = await asked.ask_if(
+                service, method, request, characters.Prompt, n=n, within_s=within_s
+            )
+        except (errors.Refused, *steps.UNANSWERED) as error:
+            kept = self._prompts.get(turn_.character)
+            if kept is None:
+                return
+            # A refusal stands on the record under its number: the stand-in gets the next.
+            n += isinstance(error, errors.Refused)
+            instead = steps.StandIn(CACHED_PACK, kept)
+            facts.prompt, _ = await asked.stand_in(instead, service, method, str(error), n=n)
+        if asked.stood_in(service, method, n):
+            facts.degrade(CACHED_PACK)
+        self._prompts[turn_.character] = facts.prompt
+
+    async def _search(self, turn_: turn.Turn, facts: Facts, asked: steps.Steps, within_s: float) -> None:
         if not self._passages:
             return
         request = retriever.SearchRequest(
@@ -81,16 +90,13 @@ class Gatherer:
             limit=self._passages,
         )
         try:
-            facts.found = await self._bus.call(
-                "retriever",
-                "search",
-                request,
-                retriever.Passages,
-                turn=turn_.id,
-                within_s=_within(turn_),
+            facts.found, degraded = await asked.ask_or(
+                NO_KNOWLEDGE, "retriever", "search", request, n=0, within_s=within_s
             )
-        except AWAY:
-            facts.degrade("no_knowledge")
+        except errors.Refused:
+            degraded = True
+        if degraded:
+            facts.degrade(NO_KNOWLEDGE.path)
         for name in facts.found.degraded:
             facts.degrade(name)
 
@@ -100,6 +106,8 @@ class Gatherer:
         attempt: int,
         failures: tuple[tuning.Failure, ...],
         facts: Facts,
+        asked: steps.Steps,
+        left_s: float,
     ) -> None:
         """Put the advice for `attempt` into `facts`; the base advice when nobody answers."""
         request = tuning.AdviseRequest(
@@ -110,35 +118,13 @@ class Gatherer:
             failures=failures,
         )
         try:
-            facts.advice = await self._bus.call(
-                "tuning",
-                "advise",
-                request,
-                tuning.Advice,
-                turn=turn_.id,
-                n=attempt,
-                within_s=_within(turn_),
+            facts.advice, degraded = await asked.ask_or(
+                BASE_ADVICE, "tuning", "advise", request, n=attempt, within_s=min(FACT_S, left_s)
             )
-        except AWAY:
-            facts.advice = tuning.Advice()
-            facts.degrade("base_advice")
-
-
-def _within(turn_: turn.Turn) -> float:
-    return min(FACT_S, turn_.expires_at - time.time())
-
-
-def _unrefused(scope: calls.Scope, turn_id: str) -> int:
-    """The number under which the prompt is asked for: not one under which it was refused already.
-
-    A request that came too late is refused on the record, and the same number would give that for ever.
-    """
-    n = 0
-    while (data := scope.known(subjects.reply("characters", "prompt", turn_id, n))) is not None:
-        if isinstance(base.decode(data, envelope.Reply).refusal, msgspec.UnsetType):
-            break
-        n += 1
-    return n
+        except errors.Refused:
+            facts.advice, degraded = BASE_ADVICE.value, True
+        if degraded:
+            facts.degrade(BASE_ADVICE.path)
 
 
 NO_PROMPT = characters.Prompt(

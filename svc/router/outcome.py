@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -15,7 +14,7 @@ from svc.wire import base, message, turn
 
 
 def ended(turn_: turn.Turn, outcome: turn.Outcome, reason: str = "") -> turn.Ended:
-    """The bare outcome of a turn."""
+    """The bare outcome of a turn, without words; `course` stamps it with the time."""
     return turn.Ended(
         turn=turn_.id,
         outcome=outcome,
@@ -27,7 +26,6 @@ def ended(turn_: turn.Turn, outcome: turn.Outcome, reason: str = "") -> turn.End
         message=turn_.message,
         native=turn_.native,
         reason=reason,
-        at=time.time(),
     )
 
 
@@ -44,12 +42,35 @@ def answered(
 
 
 def fallback(turn_: turn.Turn, gathered: facts.Facts, tried: Sequence[turn.Attempt]) -> turn.Ended:
-    """An honest line of the pack, marked as a notice: nothing unvalidated is ever posted."""
+    """Nothing passed, and nothing unvalidated is ever posted.
+
+    Who waits gets an honest line of the pack, marked as a notice; a planned turn is dropped.
+    """
     reason = f"no draft passed in {len(tried)} attempts; last: {tried[-1].reason}"
-    return msgspec.structs.replace(
-        _with(ended(turn_, "notice", reason), gathered, tried),
-        text=random.Random(turn_.id).choice(gathered.prompt.fallbacks.failed),
-    )
+    return _with(failed(turn_, gathered.prompt.fallbacks.failed, reason), gathered, tried)
+
+
+def failed(turn_: turn.Turn, lines: Sequence[str], reason: str) -> turn.Ended:
+    """A turn that comes to nothing: one of `lines`, if there are any, where somebody waits."""
+    if turn_.origin != "user":
+        return ended(turn_, "shed", reason)
+    text = _one_of(turn_, lines) if lines else ""
+    return msgspec.structs.replace(ended(turn_, "notice", reason), text=text)
+
+
+def overloaded(
+    turn_: turn.Turn, gathered: facts.Facts, tried: Sequence[turn.Attempt], *, aloud: bool
+) -> turn.Ended:
+    """The model's queue is full: said in character when `aloud`, else dropped without a word."""
+    reason = tried[-1].reason
+    bare = ended(turn_, "notice" if aloud else "shed", reason)
+    text = _one_of(turn_, gathered.prompt.fallbacks.busy) if aloud else ""
+    return msgspec.structs.replace(_with(bare, gathered, tried), text=text)
+
+
+def _one_of(turn_: turn.Turn, lines: Sequence[str]) -> str:
+    """The same line for the same turn, whoever ends it."""
+    return random.Random(turn_.id).choice(lines)
 
 
 def again(turn_: turn.Turn, remembered: turn.Ended) -> turn.Ended:
@@ -62,7 +83,6 @@ def again(turn_: turn.Turn, remembered: turn.Ended) -> turn.Ended:
         message=turn_.message,
         native=turn_.native,
         cached=True,
-        at=time.time(),
     )
 
 

@@ -11,6 +11,12 @@ from svc.router import orchestrate, settings, turns
 from svc.wire import router, turn
 
 NAME = "router"
+LISTENS = (
+    ("router-turns", "turn.user"),
+    ("router-plans", "turn.organic"),
+    ("router-plans", "turn.idle"),
+)
+"""Consumer and subject of everything it runs."""
 
 
 @contextlib.asynccontextmanager
@@ -30,11 +36,13 @@ async def open(app: service.App) -> AsyncIterator[service.Service]:
             ),
         ),
         listens=(
-            service.Listen("router-turns", "turn.user", turn.Turn, runner.run, slots=slots),
-            service.Listen("router-plans", "turn.organic", turn.Turn, runner.run, slots=slots),
-            service.Listen("router-plans", "turn.idle", turn.Turn, runner.run, slots=slots),
+            *(
+                service.Listen(consumer, subject, turn.Turn, runner.run, slots, buried=runner.given_up)
+                for consumer, subject in LISTENS
+            ),
         ),
-        health=app.cache.health,
+        health=runner.health,
         counters=runner.counters,
+        gauges=runner.gauges,
         settings=config.shown(options) | {"turn_deadline_s": limits.TURN_S},
     )

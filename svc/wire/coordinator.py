@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from svc.wire.base import Wire
-from svc.wire.message import Heard, Utterance
+from svc.wire.message import Author, Heard, Utterance
 
 
 class HistoryRequest(Wire, frozen=True, kw_only=True):
@@ -21,6 +21,44 @@ class History(Wire, frozen=True, kw_only=True):
     channel: str
     utterances: tuple[Utterance, ...] = ()
     """Oldest first."""
+
+
+class FloorRequest(Wire, frozen=True, kw_only=True):
+    """`req.coordinator.floor`: who has the floor? Asked before a planned turn speaks."""
+
+    channel: str
+
+
+class Floor(Wire, frozen=True, kw_only=True):
+    channel: str
+    since: int = 0
+    """The newest line of a person, as a sequence of RECORD; 0 = no person spoke in the last 24 hours."""
+
+
+class CueRequest(Wire, frozen=True, kw_only=True):
+    """`req.coordinator.cue`: let a character say something of its own accord, a little later."""
+
+    character: str
+    surface: str
+    channel: str
+    text: str
+    """What it reacts to: the last thing said, or a topic."""
+    author: Author
+    """Who said that."""
+    in_s: Annotated[float, Meta(ge=0.0, le=3600.0)] = 4.0
+    origin: Literal["organic", "idle"] = "organic"
+    guild: str = ""
+    native: str = ""
+    """The surface's id of the message it reacts to; "" = none."""
+
+
+class Cued(Wire, frozen=True, kw_only=True):
+    """The plan. It is dropped when a person speaks in the channel before it is carried out."""
+
+    turn: str
+    at: float
+    """Unix seconds."""
+    since: int = 0
 
 
 class DecideRequest(Wire, frozen=True, kw_only=True):

@@ -29,6 +29,11 @@ class Reply(Wire, frozen=True, kw_only=True):
     """Which process answered."""
     deliveries: int = 1
     """How often the request had been delivered when it was answered (1 = first time)."""
+    stand_in: str = ""
+    """The degraded path (`no_knowledge`, …) when the caller put this in the place of an answer it did not
+    get; what the service says later changes nothing any more."""
+    reason: str = ""
+    """Why there is a stand-in, in one sentence."""
 
 
 class Dead(Wire, frozen=True, kw_only=True):

@@ -25,7 +25,8 @@ class Step(Wire, frozen=True, kw_only=True):
     """In the handler."""
     total_ms: float = 0.0
     """From stored request to stored reply."""
-    status: Literal["done", "refused", "running"] = "running"
+    status: Literal["done", "degraded", "refused", "running"] = "running"
+    """`degraded`: nobody answered in time, so the router took a stand-in."""
     detail: str = ""
     """One line for a person: score and verdict, passages found, tokens made, why it was refused."""
     request: msgspec.Raw = msgspec.Raw(b"null")

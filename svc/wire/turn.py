@@ -37,6 +37,9 @@ class Turn(Wire, frozen=True, kw_only=True):
     at: float = 0.0
     expires_at: float = 0.0
     """Unix seconds: when nobody wants the answer any more."""
+    since: int = 0
+    """Of a planned turn: the newest line of a person in the channel when it was planned, as a sequence of
+    RECORD. Anything newer supersedes the turn."""
 
 
 class Attempt(Wire, frozen=True, kw_only=True):
@@ -86,3 +89,6 @@ class Ended(Wire, frozen=True, kw_only=True):
     ms: float = 0.0
     """Milliseconds from the turn's store time to this record, waiting and takeovers included."""
     at: float = 0.0
+    noted: dict[str, float | str] = {}
+    """What the run saw that no reply records (clock, limits, the model known before), by name: with these
+    and the recorded replies a replay comes to the same outcome, byte for byte."""

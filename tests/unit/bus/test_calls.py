@@ -140,12 +140,12 @@ async def test_after_a_reconnect_the_record_is_read_at_once() -> None:
     assert found[0].arm == "stored meanwhile"
 
 
-async def test_no_answer_in_time_is_no_reply_and_no_time_is_not_accepted() -> None:
+async def test_no_answer_in_time_is_no_reply_and_no_time_asks_nobody() -> None:
     source = memory.Memory()
     caller = calls.Caller(source)
     with pytest.raises(errors.NoReply, match="accepted, but no answer"):
         await ask(caller, within_s=0.01)
-    with pytest.raises(errors.NotAccepted, match="deadline has passed"):
+    with pytest.raises(errors.NoReply, match="deadline has passed"):
         await ask(caller, n=2, within_s=0.0)
     assert await source.last(subjects.request("tuning", "advise", "t1", 2)) is None
 

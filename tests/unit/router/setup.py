@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from svc.bus import connection, errors, job, memory, service, subjects
 from svc.router import settings, turns
-from svc.wire import base, characters, llm, message, quality, retriever, tuning, turn
+from svc.wire import base, characters, coordinator, llm, message, quality, retriever, tuning, turn
 from tests.unit import fake_redis, serving
 
 FAILED = ("Huh.", "Never mind.")
@@ -29,6 +29,14 @@ class Company:
         self.good = good
         self.model = "tiny"
         self.away: set[str] = set()
+        self.silent: set[str] = set()
+        """These take a request and never answer."""
+        self.absent: set[str] = set()
+        """Nobody runs these."""
+        self.since = 0
+        """The newest line of a person, as the coordinator sees it."""
+        self.since_later: int | None = None
+        """The same when asked for the second time."""
         self.prompts: list[characters.PromptRequest] = []
         self.searches: list[retriever.SearchRequest] = []
         self.advices: list[tuning.AdviseRequest] = []
@@ -43,13 +51,21 @@ class Company:
     def runner(self) -> turns.Runner:
         return turns.Runner(self.bus, self.redis.cache(), settings.Settings())
 
-    def _check(self, name: str) -> None:
+    async def _check(self, name: str) -> None:
         if name in self.away:
             raise errors.Refused("away", f"{name} is away")
+        if name in self.silent:
+            await anyio.sleep_forever()
+
+    async def floor(self, request: coordinator.FloorRequest, job_: job.Job) -> coordinator.Floor:
+        await self._check("coordinator")
+        again = job_.subject.n != "0" and self.since_later is not None
+        since = self.since_later if again else self.since
+        return coordinator.Floor(channel=request.channel, since=since or 0)
 
     async def prompt(self, request: characters.PromptRequest, _job: job.Job) -> characters.Prompt:
         self.prompts.append(request)
-        self._check("characters")
+        await self._check("characters")
         return characters.Prompt(
             character=request.character,
             name="Peter Griffin",
@@ -62,17 +78,17 @@ class Company:
 
     async def search(self, request: retriever.SearchRequest, _job: job.Job) -> retriever.Passages:
         self.searches.append(request)
-        self._check("retriever")
+        await self._check("retriever")
         return retriever.Passages(passages=(BEER,), index="i1")
 
     async def advise(self, request: tuning.AdviseRequest, _job: job.Job) -> tuning.Advice:
         self.advices.append(request)
-        self._check("tuning")
+        await self._check("tuning")
         return tuning.Advice(arm="base", guidance=tuple(f"not {one.component}" for one in request.failures))
 
     async def generate(self, request: llm.GenerateRequest, job_: job.Job) -> llm.Generation:
         self.generations.append(request)
-        self._check("llm")
+        await self._check("llm")
         draft = self.drafts[min(int(job_.subject.n), len(self.drafts)) - 1]
         candidates = tuple(llm.Candidate(text=text) for text in draft.split("||"))
         return llm.Generation(candidates=candidates, model=self.model)
@@ -81,7 +97,7 @@ class Company:
         self.assessments.append(request)
         self.assessing.set()
         await self.judge.wait()
-        self._check("quality")
+        await self._check("quality")
         verdicts = tuple(self._verdict(reply) for reply in request.replies)
         best = next((index for index, one in enumerate(verdicts) if one.accepted), 0)
         return quality.Assessment(verdicts=verdicts, best=best)
@@ -101,6 +117,10 @@ class Company:
     async def at_work(self) -> AsyncIterator[None]:
         generate = (llm.GenerateRequest, llm.Generation, self.generate)
         services = (
+            service.Service(
+                "coordinator",
+                (service.Answer("floor", coordinator.FloorRequest, coordinator.Floor, self.floor, 2),),
+            ),
             service.Service(
                 "characters",
                 (service.Answer("prompt", characters.PromptRequest, characters.Prompt, self.prompt, 2),),
@@ -124,7 +144,8 @@ class Company:
                 (service.Answer("assess", quality.AssessRequest, quality.Assessment, self.assess, 2),),
             ),
         )
-        async with serving.serving(self.bus, *services):
+        present = [one for one in services if one.name not in self.absent]
+        async with serving.serving(self.bus, *present):
             yield
 
     async def outcome(self, turn_id: str) -> turn.Ended:
@@ -145,6 +166,7 @@ def a_turn(
     left_s: float = 30.0,
     history: tuple[message.Utterance, ...] = (),
     channel: str = "console-main",
+    since: int = 0,
 ) -> turn.Turn:
     return turn.Turn(
         id=turn_id,
@@ -160,6 +182,7 @@ def a_turn(
         heard=len(history),
         at=time.time(),
         expires_at=time.time() + left_s,
+        since=since,
     )
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from svc import retry
 from svc.bus import errors, limits, subjects
-from svc.router import facts, turns
-from svc.wire import envelope, message
+from svc.router import course, facts
+from svc.wire import envelope, message, status
 from tests.unit.router import setup
 
 pytestmark = pytest.mark.anyio
@@ -19,7 +19,7 @@ QUICK = retry.Policy(10, 0.001, 1.0, 0.001, jitter=False)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "POLICY", QUICK)
+    monkeypatch.setattr(course, "POLICY", QUICK)
 
 
 async def test_accepted_at_first() -> None:
@@ -40,10 +40,9 @@ async def test_accepted_at_first() -> None:
     (say,) = await company.said("t1")
     assert (say.text, say.reply_to, say.notice, say.channel) == ("Beer!", "n-t1", False, "console-main")
     assert say.expires_at == pytest.approx(ended.at + limits.SAY_AGE_S)
-    assert runner.counters() == {
-        ANSWERED: 1.0,
-        "router_attempts_total": 1.0,
-    }
+    counted = runner.counters()
+    assert (counted[ANSWERED], counted["router_attempts_total"]) == (1.0, 1.0)
+    assert runner.health() == status.Health()
 
 
 async def test_everybody_is_asked_what_they_need_to_know() -> None:
@@ -110,8 +109,8 @@ async def test_all_refused_is_a_notice_with_a_line_of_the_pack() -> None:
 async def test_there_are_only_as_many_attempts_as_the_deadline_allows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(turns, "POLICY", retry.Policy(10, 0.1, 1.0, 0.1, jitter=False))
-    monkeypatch.setattr(turns, "ATTEMPT_S", 0.1)
+    monkeypatch.setattr(course, "POLICY", retry.Policy(10, 0.1, 1.0, 0.1, jitter=False))
+    monkeypatch.setattr(course, "ATTEMPT_S", 0.1)
     company, given = setup.Company("Meh."), setup.a_turn(left_s=0.35)
     async with company.at_work():
         await company.runner().run(given, setup.a_job(company, given))
@@ -299,7 +298,7 @@ async def test_a_takeover_does_not_wait_again_between_finished_attempts(
         other = setup.Company()
         for subject, data in record.items():
             await other.bus.broker.append(subject, data, {})
-        monkeypatch.setattr(turns, "POLICY", retry.Policy(10, 20.0, 1.0, 20.0, jitter=False))
+        monkeypatch.setattr(course, "POLICY", retry.Policy(10, 20.0, 1.0, 20.0, jitter=False))
         with anyio.fail_after(3):
             await other.runner().run(given, setup.a_job(other, given, deliveries=2))
     again, ended = await other.outcome("t1"), await company.outcome("t1")
