@@ -21,6 +21,7 @@ SERVICES = ("llm", "coordinator", "quality", "tuning", "router", "characters", "
 """Services that answer requests, each with a work queue of its own."""
 RECOMPUTABLE = tuple(name for name in SERVICES if name != "llm")
 STATE_PREFIX = "$KV.STATE."
+SUSPECT_PREFIX = "$KV.SUSPECT."
 
 EVENTS_RECORDED = ("message", "turn", "feedback", "consent")
 """Nouns of events that can't be recomputed; they live in RECORD."""
@@ -74,9 +75,14 @@ class Stream:
         return config
 
 
+def work(service: str) -> str:
+    """Name of a service's queue."""
+    return f"WORK_{service}"
+
+
 def _work(service: str) -> Stream:
     return Stream(
-        name=f"WORK_{service}",
+        name=work(service),
         subjects=(f"req.{service}.>",),
         why=f"requests waiting for {service}: one visible queue a service",
         retention="workqueue",
@@ -122,6 +128,15 @@ STREAMS = (
         max_bytes=limits.STATE_BYTES_MAX,
         max_msgs_per_subject=1,
         key_value=True,
+    ),
+    Stream(
+        "KV_SUSPECT",
+        (f"{SUSPECT_PREFIX}>",),
+        "the key-value bucket SUSPECT: messages that processes died of, and which processes",
+        durability="async",
+        max_age_s=limits.SUSPECT_AGE_S,
+        max_bytes=limits.SUSPECT_BYTES_MAX,
+        max_msgs_per_subject=1,
     ),
     *(_work(service) for service in SERVICES),
 )
@@ -170,21 +185,23 @@ class Consumer:
 PIN_GROUP = "gpu"
 
 
-def _model(method: str) -> Consumer:
+def _model(method: str, slots: int) -> Consumer:
+    """What a model process may hold is what it has slots for: the spare pull that keeps its pin must stay
+    open, and would not if the server answered it with one message more."""
     return Consumer(
         f"llm-{method}",
         "WORK_llm",
         (f"req.llm.{method}.>",),
         ack_wait_s=limits.MODEL_ACK_WAIT_S,
-        max_ack_pending=limits.MODEL_SLOTS,
+        max_ack_pending=slots,
         pinned=True,
     )
 
 
 CONSUMERS = (
     *(Consumer(name, f"WORK_{name}", (f"req.{name}.>",)) for name in RECOMPUTABLE),
-    _model("generate"),
-    _model("banter"),
+    _model("generate", limits.MODEL_SLOTS),
+    _model("banter", limits.BANTER_SLOTS),
     Consumer("llm-embed", "WORK_llm", ("req.llm.embed.>",)),
     Consumer("router-turns", "TURNS", ("turn.user.>",), deliveries_max=limits.PATIENCE_MAX),
     Consumer("router-plans", "PLANS", ("turn.organic.>", "turn.idle.>"), deliveries_max=limits.PATIENCE_MAX),
