@@ -29,6 +29,8 @@ class Job:
     deliveries: int
     deliveries_max: int = limits.DELIVERIES_MAX
     """Delivered more often than this, it is buried."""
+    crashes: int = 0
+    """Processes known to have ended or hung while they worked on it, the first deliveries not counted."""
     repeated: bool = False
     """The caller says that it asked before."""
     traceparent: str = ""

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import anyio
 import msgspec
 
-from svc.bus import broker, errors, job, limits, service, status, subjects
+from svc.bus import broker, errors, job, limits, service, status, subjects, suspect
 from svc.wire import base, envelope
 
 log = logging.getLogger(__name__)
@@ -41,9 +41,12 @@ def chain_for_answer(
     return counted(tally, recorded(source, instance, inner, paid=answer.paid))
 
 
-def chain_for_listen(source: broker.Broker, listen: service.Listen[Any], tally: status.Tally) -> Work[None]:
-    """Decode and handle, within the deadline; bury what fails, with its last words; count and log."""
-    return counted(tally, quiet(mourned(listen, buried(source, bounded(heard(listen)), refusals=True))))
+def chain_for_listen(
+    source: broker.Broker, suspects: suspect.Suspects, listen: service.Listen[Any], tally: status.Tally
+) -> Work[None]:
+    """Decode and handle, within the deadline; bury what fails, with last words; watch; count and log."""
+    inner = mourned(listen, buried(source, bounded(heard(listen)), refusals=True))
+    return counted(tally, quiet(suspected(suspects, listen.consumer, inner)))
 
 
 def answered(answer: service.Answer[Any, Any]) -> Work[envelope.Reply]:
@@ -91,6 +94,8 @@ def buried(source: broker.Broker, inner: Work[envelope.Reply], *, refusals: bool
         try:
             if delivery.deliveries > job_.deliveries_max:
                 raise PoisonError(f"delivered {delivery.deliveries} times without an answer")
+            if job_.crashes >= limits.DELIVERIES_MAX:
+                raise PoisonError(f"{job_.crashes} processes ended or hung while they worked on it")
             return await inner(delivery, job_)
         except Exception as raised:
             error = _leaf(raised)
@@ -108,6 +113,7 @@ def mourned(listen: service.Listen[Any], inner: Work[envelope.Reply]) -> Work[en
     """Let the listener say the last words about a buried message, before it is acked.
 
     Raises Retry when they could not be said now and the message may come back: better twice than never.
+    Words that kill who says them too are left unsaid in the end.
     """
 
     async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
@@ -119,6 +125,9 @@ def mourned(listen: service.Listen[Any], inner: Work[envelope.Reply]) -> Work[en
             body = base.decode(delivery.message.data, listen.body)
         except msgspec.MsgspecError:
             return reply  # nobody can tell what it was about
+        if job_.crashes >= 2 * limits.DELIVERIES_MAX:
+            log.error("%s was buried without last words", delivery.message.subject)
+            return reply
         try:
             with anyio.fail_after(limits.LAST_WORDS_S):
                 await listen.buried(body, job_, refusal.message)
@@ -129,6 +138,28 @@ def mourned(listen: service.Listen[Any], inner: Work[envelope.Reply]) -> Work[en
                 raise errors.Retry(f"no last words yet: {error}", getattr(error, "after_s", 1.0)) from error
             log.exception("%s was buried without last words", delivery.message.subject)
         return reply
+
+    return work
+
+
+def suspected(suspects: suspect.Suspects, consumer: str, inner: Work[envelope.Reply]) -> Work[envelope.Reply]:
+    """Sign for what was delivered several times, so that crashes are told from messages given back."""
+
+    async def work(delivery: broker.Delivery, job_: job.Job) -> envelope.Reply:
+        if delivery.deliveries <= limits.TRUSTED_DELIVERIES:
+            return await inner(delivery, job_)
+        job_.crashes = await suspects.begin(consumer, delivery)
+        survived = False
+        try:
+            reply = await inner(delivery, job_)
+            survived = True
+            return reply
+        except errors.BusError:
+            # Given back: nobody died of it. But poison that could not be buried right now is poison still.
+            survived = job_.crashes < limits.DELIVERIES_MAX
+            raise
+        finally:
+            await suspects.end(consumer, delivery, survived=survived)
 
     return work
 

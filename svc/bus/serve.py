@@ -21,6 +21,7 @@ from svc.bus import (
     status,
     streams,
     subjects,
+    suspect,
     trace,
 )
 
@@ -51,8 +52,10 @@ class Server:
                 self._broker, bus.instance, answer, self._tally(answer.method)
             )
             self._add(consumer, f"req.{served.name}.{answer.method}", chain, answer.slots)
+        suspects = suspect.Suspects(self._broker, bus.instance)
         for listen in served.listens:
-            chain = middleware.chain_for_listen(self._broker, listen, self._tally(listen.subject))
+            tally = self._tally(listen.subject)
+            chain = middleware.chain_for_listen(self._broker, suspects, listen, tally)
             self._add(listen.consumer, listen.subject, chain, listen.slots)
 
     def _tally(self, name: str) -> status.Tally:

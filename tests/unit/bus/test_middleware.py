@@ -22,6 +22,7 @@ from svc.bus import (
     service,
     status,
     subjects,
+    suspect,
 )
 from svc.wire import base, envelope, tuning, turn
 
@@ -319,7 +320,7 @@ async def test_a_listener_records_no_reply_but_counts_and_buries() -> None:
             raise RuntimeError("boom")
 
     listen = service.Listen("tuning-outcomes", "evt.turn.ended", tuning.Report, take)
-    chain = middleware.chain_for_listen(source, listen, tally)
+    chain = middleware.chain_for_listen(source, suspect.Suspects(source, "here"), listen, tally)
     bodies = (tuning.Report(), tuning.Report(tallies=(tuning.Tally(character="peter", arm="base"),)))
     for number, body in enumerate(bodies):
         subject = subjects.parse(subjects.event("turn", "ended", f"t{number}"))
@@ -350,7 +351,8 @@ class Mourner:
         self.letters_then = 0
         self._troubles = list(troubles)
         listen = service.Listen("tuning-outcomes", "evt.turn.ended", turn.Ended, self._take, buried=self._say)
-        self.chain = middleware.chain_for_listen(self.source, listen, self.tally)
+        watch = suspect.Suspects(self.source, "here")
+        self.chain = middleware.chain_for_listen(self.source, watch, listen, self.tally)
 
     async def _take(self, _ended: turn.Ended, _job: job.Job) -> None:
         self.handled += 1
@@ -422,7 +424,8 @@ async def test_last_words_may_not_keep_a_message_for_ever(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(limits, "LAST_WORDS_S", 0.02)
     listen = service.Listen("tuning-outcomes", "evt.turn.ended", turn.Ended, mourner._take, buried=hang)
-    mourner.chain = middleware.chain_for_listen(mourner.source, listen, mourner.tally)
+    watch = suspect.Suspects(mourner.source, "here")
+    mourner.chain = middleware.chain_for_listen(mourner.source, watch, listen, mourner.tally)
     with anyio.fail_after(2), pytest.raises(errors.Retry):
         await mourner.deliver()
 

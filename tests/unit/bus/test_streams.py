@@ -30,6 +30,7 @@ STORED = {
     **{subjects.event(noun, "happened", "t"): "LOG" for noun in streams.EVENTS_LOGGED},
     subjects.dead("req", "llm", "t"): "DEAD",
     f"{streams.STATE_PREFIX}channel.a": "KV_STATE",
+    f"{streams.SUSPECT_PREFIX}router-turns.7": "KV_SUSPECT",
 }
 NEVER_STORED = (
     subjects.build("got", "llm", "generate", "t"),
