@@ -10,7 +10,6 @@ import dataclasses
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import anyio
@@ -36,10 +35,7 @@ async def main(url: str, log: Path, how: str) -> None:
         if ended.turn.startswith("slow"):
             await anyio.sleep(0.5)
         if ended.turn.startswith("poison"):
-            if how == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            while True:  # hang: not even leases are renewed
-                time.sleep(1)
+            os.kill(os.getpid(), signal.SIGKILL if how == "die" else signal.SIGSTOP)
         note(f"done {ended.turn}")
 
     async def words(ended: turn.Ended, _job: job.Job, _reason: str) -> None:
