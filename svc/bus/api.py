@@ -114,6 +114,10 @@ class Bus(Protocol):
         """Every live instance of every service, as it answers `$SRV.STATS`."""
         ...
 
+    async def messages(self, turn: str) -> list[Message]:
+        """Everything stored that carries this turn's id, in order of store time."""
+        ...
+
     async def turn_record(self, turn: str) -> record.TurnRecord:
         """One turn read back from the record."""
         ...

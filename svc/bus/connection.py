@@ -100,6 +100,9 @@ class Connection:
     async def survey(self, within_s: float = 0.3) -> tuple[wire_status.Stats, ...]:
         return await status.survey(self.broker, within_s)
 
+    async def messages(self, turn: str) -> list[api.Message]:
+        return await history.messages(self.broker, turn)
+
     async def turn_record(self, turn: str) -> record.TurnRecord:
         return await history.turn_record(self.broker, turn)
 

@@ -13,7 +13,7 @@ STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY", "DEAD")
 
 
 async def messages(source: broker.Broker, turn_id: str) -> list[api.Message]:
-    """Everything stored that carries this turn's id, in order of store time."""
+    """See `api.Bus.messages`."""
     found: list[api.Message] = []
     for stream in STREAMS:
         found.extend(await source.latest(stream, [subjects.of_turn(turn_id)]))

@@ -21,6 +21,8 @@ from svc.wire import tuning, turn
 POLICY = retry.RETRY_CONFIG["DISCORD_MESSAGE"]
 ATTEMPT_S = 1.0
 """Less time than this is not worth another attempt."""
+TAKEN = "taken"
+"""Name of the first note: when the run began."""
 ORGANIC_ATTEMPTS = 3
 """Nobody asked for a planned turn: the standard tier, or silence."""
 
@@ -71,7 +73,7 @@ class Course:
 
         Raises Retry while there is no pack to speak with, NotAccepted while the broker can't be reached.
         """
-        taken = noted.number("taken", time.time)
+        taken = noted.number(TAKEN, time.time)
         if turn_.expires_at and taken > turn_.expires_at:
             reached = outcome.ended(turn_, "expired", "nobody could take it in time")
         else:

@@ -27,7 +27,7 @@ class Notes:
     def number(self, name: str, live: Callable[[], float]) -> float:
         """A number under `name`: as recorded, else as `live` says."""
         known = self._recorded.get(name)
-        value = float(known) if isinstance(known, (int, float)) else live()
+        value = float(known) if isinstance(known, (int, float)) else float(live())
         self.taken[name] = value
         return value
 
@@ -40,6 +40,6 @@ class Notes:
     async def answer(self, name: str, live: Callable[[], Awaitable[float]]) -> float:
         """The same for a number that has to be asked for."""
         known = self._recorded.get(name)
-        value = float(known) if isinstance(known, (int, float)) else await live()
+        value = float(known) if isinstance(known, (int, float)) else float(await live())
         self.taken[name] = value
         return value

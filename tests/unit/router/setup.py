@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 
 import anyio
 import anyio.lowlevel
@@ -22,16 +22,22 @@ class Company:
     """Characters, retriever, tuning, model and gate. `drafts` are what the model writes, attempt by attempt;
     the gate accepts what is in `good`. A name in `away` refuses everything."""
 
-    def __init__(self, *drafts: str, good: tuple[str, ...] = ("Beer!",)) -> None:
+    def __init__(
+        self,
+        *drafts: str,
+        good: tuple[str, ...] = ("Beer!",),
+        away: Collection[str] = (),
+        absent: Collection[str] = (),
+    ) -> None:
         self.bus = connection.Connection(memory.Memory(), "company")
         self.redis = fake_redis.FakeRedis()
         self.drafts = drafts or ("Beer!",)
         self.good = good
         self.model = "tiny"
-        self.away: set[str] = set()
+        self.away: set[str] = set(away)
         self.silent: set[str] = set()
         """These take a request and never answer."""
-        self.absent: set[str] = set()
+        self.absent: set[str] = set(absent)
         """Nobody runs these."""
         self.since = 0
         """The newest line of a person, as the coordinator sees it."""
