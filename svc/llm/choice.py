@@ -70,7 +70,9 @@ def _served(wanted: settings.Settings) -> ollama.Ollama:
         raise errors.ConfigError(
             f"QUAHOG_OLLAMA_URL={wanted.ollama_url} is not a URL: write http://HOST:11434"
         )
-    return ollama.Ollama(wanted.ollama_url, wanted.ollama_model, context=wanted.num_ctx)
+    return ollama.Ollama(
+        wanted.ollama_url, wanted.ollama_model, context=wanted.num_ctx, parallel=wanted.ollama_parallel
+    )
 
 
 def _embedded(wanted: settings.Settings) -> llamacpp.LlamaCpp:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Literal, Protocol
 
 from svc import errors
+from svc.llm import pool
 from svc.wire import characters, llm
 
 MAX_TOKENS = 160
@@ -71,6 +72,8 @@ class Ask:
     method: str = ""
     n: str = ""
     """Who asks: for logs, never for the model."""
+    background: bool = False
+    """Nobody waits for it: it starts only while nothing else waits."""
 
     @property
     def candidates(self) -> int:
@@ -94,6 +97,8 @@ class Draft:
 class Drafts:
     drafts: tuple[Draft, ...]
     prompt_tokens: int
+    waited_s: float = dataclasses.field(default=0.0, compare=False)
+    """In the pool, before any of it was written."""
 
 
 class Engine(Protocol):
@@ -104,6 +109,8 @@ class Engine(Protocol):
     model: str
     context: int
     """Tokens of prompt and reply together; final once warm."""
+    pool: pool.Pool
+    """At most `limits.MODEL_SLOTS` at once, or what it really runs side by side. Final once warm."""
 
     async def warm(self) -> None:
         """Load the model; returns when a generation would start at once. Quick when it is loaded already.
@@ -121,7 +128,8 @@ class Engine(Protocol):
         ...
 
     async def generate(self, ask: Ask, on_token: OnToken) -> Drafts:
-        """`ask.candidates` drafts. Cancelling it frees what it held within half a second."""
+        """`ask.candidates` drafts, once the pool has room. Cancelling it frees what it held within half a
+        second."""
         ...
 
     async def check(self) -> None:

@@ -6,6 +6,7 @@ the quality gate has reason to accept it; it can't hold a conversation.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 import time
@@ -15,7 +16,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from svc.llm import engine, lines
+from svc.bus import limits
+from svc.llm import engine, lines, pool
 from svc.wire import base, characters, llm
 
 WORD = re.compile(r"[A-Za-z][A-Za-z'-]{2,}")
@@ -38,6 +40,7 @@ class Instant:
 
     def __init__(self, *, context: int, delay_ms: int = 0, log: Path | None = None) -> None:
         self.context = context
+        self.pool = pool.Pool(limits.MODEL_SLOTS)
         self._delay_s = delay_ms / 1000
         self._log = log
 
@@ -53,17 +56,20 @@ class Instant:
 
     async def generate(self, ask: engine.Ask, on_token: engine.OnToken) -> engine.Drafts:
         """Waits the set delay, half of it before the first word. Its lines need no opener."""
-        await anyio.sleep(self._delay_s / 2)
-        drafts = []
-        for index in range(ask.candidates):
-            words = _line(ask, index).split()[: ask.max_tokens]
-            for number, word in enumerate(words):
-                on_token(index, word if number == 0 else f" {word}")
-            drafts.append(engine.Draft(text=" ".join(words), tokens=len(words), finish="stop"))
-        await anyio.sleep(self._delay_s / 2)
-        if self._log is not None:
-            await anyio.to_thread.run_sync(_append, self._log, ask, drafts[0].text)
-        return engine.Drafts(tuple(drafts), await self.count(ask.messages, ask.opener))
+        moved = functools.partial(on_token, 0, "")
+        async with self.pool.take(1, background=ask.background, moved=moved) as place:
+            await anyio.sleep(self._delay_s / 2)
+            drafts = []
+            for index in range(ask.candidates):
+                words = _line(ask, index).split()[: ask.max_tokens]
+                for number, word in enumerate(words):
+                    on_token(index, word if number == 0 else f" {word}")
+                drafts.append(engine.Draft(text=" ".join(words), tokens=len(words), finish="stop"))
+            await anyio.sleep(self._delay_s / 2)
+            if self._log is not None:
+                await anyio.to_thread.run_sync(_append, self._log, ask, drafts[0].text)
+        prompt_tokens = await self.count(ask.messages, ask.opener)
+        return engine.Drafts(tuple(drafts), prompt_tokens, place.waited_s)
 
     async def check(self) -> None:
         """Always there."""

@@ -8,6 +8,7 @@ rendering a chat template and counting tokens. Generations are direct calls, in 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import functools
 import os
 import secrets
@@ -24,7 +25,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from svc import control, errors
-from svc.llm import engine, reception, room, shape, weights
+from svc.bus import limits
+from svc.llm import engine, pool, reception, shape, weights
 from svc.wire import characters, llm
 
 SLOTS = 8
@@ -62,7 +64,7 @@ class LlamaCpp:
         self._server: Any = None  # the wheel has no types
         self._http: aiohttp.ClientSession | None = None
         self._shape: shape.Shape = shape.plain
-        self._room = room.Room(SLOTS, context)
+        self.pool = _pool(context)
         self._workers = anyio.CapacityLimiter(SLOTS)
         self._loading = anyio.Lock()
 
@@ -84,7 +86,7 @@ class LlamaCpp:
             props = await self._request("GET", "/props")
             # A model that was trained on less context than we asked for gets less.
             self.context = min(self.context, int(props["default_generation_settings"]["n_ctx"]))
-            self._room = room.Room(SLOTS, self.context)
+            self.pool = _pool(self.context)
             await self._find_shape()
 
     def _load(self, socket: Path) -> Any:
@@ -146,7 +148,9 @@ class LlamaCpp:
     async def generate(self, ask: engine.Ask, on_token: engine.OnToken) -> engine.Drafts:
         prompt = await self._render(ask.messages, ask.opener)
         tokens = await self._tokens(prompt)
-        async with self._room.take(ask.candidates, tokens + ask.candidates * ask.max_tokens):
+        cells = tokens + ask.candidates * ask.max_tokens
+        moved = functools.partial(on_token, 0, "")
+        async with self.pool.take(1, ask.candidates, cells, background=ask.background, moved=moved) as place:
             received = reception.Reception(ask, on_token)
             stop = threading.Event()
             callback = reception.callback(asyncio.get_running_loop(), received.take, stop)
@@ -160,7 +164,7 @@ class LlamaCpp:
                     received.fail(f"{type(error).__name__}: {error}")
                 tasks.cancel_scope.cancel()
             await anyio.lowlevel.checkpoint_if_cancelled()  # then what was received is not worth a look
-        return received.drafts(tokens)
+        return dataclasses.replace(received.drafts(tokens), waited_s=place.waited_s)
 
     async def check(self) -> None:
         await self._request("GET", "/health")
@@ -203,6 +207,11 @@ class LlamaCpp:
         if "error" in answer:
             raise reception.failure(answer["error"])
         return answer
+
+
+def _pool(context: int) -> pool.Pool:
+    """Generations, their sequences, and the cells of context these share."""
+    return pool.Pool(limits.MODEL_SLOTS, SLOTS, context)
 
 
 def _body(prompt: str, ask: engine.Ask) -> dict[str, Any]:

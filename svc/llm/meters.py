@@ -28,8 +28,6 @@ COUNTED = (
 class Meters:
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter(dict.fromkeys(COUNTED, 0))
-        self.in_flight = 0
-        self.waiting = 0
         self._first_token_ms = 0.0
         self._tokens_per_s = 0.0
 
@@ -53,8 +51,6 @@ class Meters:
 
     def gauges(self) -> Mapping[str, float]:
         return {
-            "llm_in_flight": self.in_flight,
-            "llm_waiting": self.waiting,
             "llm_first_token_ms": round(self._first_token_ms, 1),
             "llm_tokens_per_s": round(self._tokens_per_s, 1),
         }

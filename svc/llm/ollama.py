@@ -7,6 +7,7 @@ set explicitly in every call and what came back is checked against it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -19,11 +20,9 @@ import pydantic
 
 from svc import config, control
 from svc.bus import limits
-from svc.llm import draft, engine
+from svc.llm import draft, engine, pool
 from svc.wire import characters, llm
 
-POOL = limits.MODEL_SLOTS
-"""Requests to Ollama in flight: the document's connection pool."""
 KEEP_ALIVE = "30m"
 """How long Ollama keeps the model after the last call. Not for ever: without the bot, its memory is free."""
 TOUCH_S = 600.0
@@ -47,11 +46,11 @@ class Ollama:
 
     name = "ollama"
 
-    def __init__(self, url: str, model: str, *, context: int) -> None:
+    def __init__(self, url: str, model: str, *, context: int, parallel: int = limits.MODEL_SLOTS) -> None:
         self.model = model
         self.context = context
         self._url = config.USERINFO.sub("…", url)  # only shown
-        self._pool = anyio.CapacityLimiter(POOL)
+        self.pool = pool.Pool(parallel)  # of requests to Ollama: one for every draft
         self._client = ollama.AsyncClient(
             host=url,
             timeout=httpx.Timeout(None, connect=CONNECT_S),  # generations end by the caller's deadline
@@ -116,10 +115,13 @@ class Ollama:
         """Candidates are calls side by side. Failed ones are left out, unless all fail or one was cut."""
         results: dict[int, tuple[engine.Draft, int]] = {}
         failures: list[engine.EngineError] = []
+        waits: list[float] = []
 
         async def one(index: int) -> None:
+            moved = functools.partial(on_token, index, "")
             try:
-                async with self._pool:
+                async with self.pool.take(1, background=ask.background, moved=moved) as place:
+                    waits.append(place.waited_s)
                     results[index] = await self._draft(ask, index, on_token)
             except engine.EngineError as error:
                 failures.append(error)
@@ -132,7 +134,9 @@ class Ollama:
                 raise error
         self._used_at = time.monotonic()
         made = [results[index] for index in sorted(results)]
-        return engine.Drafts(tuple(one_draft for one_draft, _ in made), max(tokens for _, tokens in made))
+        return engine.Drafts(
+            tuple(one_draft for one_draft, _ in made), max(tokens for _, tokens in made), min(waits)
+        )
 
     async def _draft(self, ask: engine.Ask, index: int, on_token: engine.OnToken) -> tuple[engine.Draft, int]:
         try:

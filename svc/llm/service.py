@@ -44,16 +44,19 @@ async def open(app: service.App) -> service.Opened:
                         llm.GenerateRequest,
                         llm.Generation,
                         replies.generate,
-                        limits.MODEL_SLOTS,
+                        slots,
                         paid=True,
                     )
-                    for method in ("generate", "banter")
+                    for method, slots in (
+                        ("generate", limits.MODEL_SLOTS),
+                        (studio.BANTER, limits.BANTER_SLOTS),
+                    )
                 ),
                 service.Answer("embed", llm.EmbedRequest, llm.Embeddings, embedder.embed, EMBED_SLOTS),
             ),
             health=watcher.health,
             counters=counted.counters,
-            gauges=counted.gauges,
+            gauges=replies.gauges,
             settings={
                 **config.shown(wanted),
                 "engine_in_use": chosen.engine.name,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from svc.bus import limits
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Read from `QUAHOG_ENGINE`, `QUAHOG_OLLAMA_URL`, …"""
@@ -14,6 +16,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     engine: Literal["auto", "ollama", "llamacpp", "instant"] = "auto"
     ollama_url: str = "http://127.0.0.1:11434"
     ollama_model: str = "llama3.1:8b"
+    ollama_parallel: Annotated[int, Meta(ge=1, le=limits.MODEL_SLOTS)] = limits.MODEL_SLOTS
+    """Requests to Ollama in flight. More than its own OLLAMA_NUM_PARALLEL wait in Ollama, where small talk is
+    not told from a user's turn."""
     model: str = ""
     """Path of a GGUF file for the embedded engine; "" = the small one that ships with Quahog."""
     threads: Annotated[int, Meta(ge=0, le=64)] = 0

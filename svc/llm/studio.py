@@ -1,21 +1,21 @@
-"""Where replies are made: cache, single flight, pool, budget, engine, deadline."""
+"""Where replies are made: cache, single flight, budget, engine, deadline."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import anyio
 import msgspec
 
 from svc import cache
-from svc.bus import errors, job, limits
+from svc.bus import errors, job
 from svc.llm import budget, draft, engine, flight, keeper, meters, preview
 from svc.wire import llm
 
-POOL = limits.MODEL_SLOTS
-"""Generations in flight over all methods: the document's pool of 5."""
+BANTER = "banter"
+"""The method of what nobody waits for; it gives way to everything else."""
 REPLY_S = 0.1
 """Kept of every deadline, so that the refusal is recorded before the caller gives up."""
 
@@ -30,7 +30,6 @@ class Studio:
         self._cache = store
         self._keeper = watcher
         self._meters = counted
-        self._pool = anyio.Semaphore(POOL, max_value=POOL)
         self._flights: flight.Flights[llm.Generation] = flight.Flights()
 
     async def generate(self, request: llm.GenerateRequest, circumstances: job.Job) -> llm.Generation:
@@ -53,6 +52,10 @@ class Studio:
         self._meters.add("deadline_passed")
         raise errors.Refused("deadline_passed", "there was not enough time left to write a reply; ask again")
 
+    def gauges(self) -> Mapping[str, float]:
+        pool = self._engine.pool
+        return {**self._meters.gauges(), "llm_in_flight": pool.inside, "llm_waiting": pool.waiting}
+
     def key(self, request: llm.GenerateRequest) -> str:
         """Where a generation is cached: everything that could change a single word is in it."""
         prompt = cache.digest(request.messages, request.opener)
@@ -70,31 +73,18 @@ class Studio:
         async with _listening(request, circumstances) as on_token:
 
             async def work(heard: engine.OnToken) -> llm.Generation:
-                return await self._draft(request, circumstances, heard)
+                return await self._run(request, circumstances, heard)
 
             if request.fresh:
                 return await work(on_token)
-            made, shared = await self._flights.join(key, work, on_token)
+            # Whoever is waited for doesn't join what gives way.
+            flight_key = f"{key}:{circumstances.subject.b}"
+            made, shared = await self._flights.join(flight_key, work, on_token)
         if shared:
             self._meters.add("coalesced")
         elif any(candidate.text for candidate in made.candidates):
             await self._cache.set(key, made)
         return made
-
-    async def _draft(
-        self, request: llm.GenerateRequest, circumstances: job.Job, on_token: engine.OnToken
-    ) -> llm.Generation:
-        self._meters.waiting += 1
-        try:
-            await self._pool.acquire()
-        finally:
-            self._meters.waiting -= 1
-        self._meters.in_flight += 1
-        try:
-            return await self._run(request, circumstances, on_token)
-        finally:
-            self._meters.in_flight -= 1
-            self._pool.release()
 
     async def _run(
         self, request: llm.GenerateRequest, circumstances: job.Job, on_token: engine.OnToken
@@ -103,8 +93,10 @@ class Studio:
         first: list[float] = []
 
         def hear(index: int, text: str) -> None:
-            if text and not first:
-                first.append(time.perf_counter())
+            if text:
+                self._engine.pool.moved()
+                if not first:
+                    first.append(time.perf_counter())
             on_token(index, text)
 
         fitted = await budget.fit(
@@ -122,9 +114,11 @@ class Studio:
             turn=asked.turn,
             method=asked.b,
             n=asked.n,
+            background=asked.b == BANTER,
         )
         made = await self._engine.generate(ask, hear)
         end = time.perf_counter()
+        start += made.waited_s
         first_token_ms = ((first[0] if first else end) - start) * 1000
         ms = (end - start) * 1000
         self._meters.generated(made, fitted.dropped, first_token_ms, ms)

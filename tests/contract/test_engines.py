@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import stat
 import tempfile
 import time
@@ -14,6 +15,7 @@ import pytest
 
 from svc import errors
 from svc.bus import errors as bus_errors
+from svc.bus import limits
 from svc.llm import draft, engine, instant, llamacpp, meters, ollama, vectors, weights
 from svc.wire import characters, llm
 from tests import fake_ollama
@@ -130,6 +132,26 @@ async def test_cancelling_frees_the_engine(made: engine.Engine) -> None:
         start = time.monotonic()
         await made.generate(_ask(n=1, max_tokens=8), _deaf)
     assert time.monotonic() - start < 2.0
+
+
+async def test_background_work_waits_until_nobody_else_does(made: engine.Engine) -> None:
+    ended: list[str] = []
+
+    async def run(name: str, background: bool) -> None:
+        ask = dataclasses.replace(_ask(n=8, max_tokens=2), background=background)
+        await made.generate(ask, _deaf)
+        ended.append(name)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            for number in range(limits.MODEL_SLOTS):
+                tasks.start_soon(run, f"first{number}", False)
+            while made.pool.inside + made.pool.waiting < limits.MODEL_SLOTS:
+                await anyio.sleep(0.001)
+            tasks.start_soon(run, "background", True)
+            await anyio.sleep(0.02)
+            tasks.start_soon(run, "user", False)
+    assert ended.index("user") < ended.index("background")
 
 
 async def test_braces_in_what_people_say_are_text(made: engine.Engine) -> None:
@@ -307,8 +329,8 @@ async def test_at_most_five_at_once_and_cancelling_hangs_up() -> None:
             await made.generate(_ask(n=8, max_tokens=200), _deaf)
         with anyio.fail_after(2):
             await server.idle()
-        assert server.most_in_flight == ollama.POOL
-        assert server.hung_up == ollama.POOL
+        assert server.most_in_flight == limits.MODEL_SLOTS
+        assert server.hung_up == limits.MODEL_SLOTS
 
 
 async def test_what_is_not_an_ollama_is_called_that() -> None:

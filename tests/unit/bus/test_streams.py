@@ -150,6 +150,7 @@ def test_a_consumer_spells_its_options_out() -> None:
     assert config["filter_subject"] == "req.llm.generate.>"
     assert config["ack_wait"] == limits.MODEL_ACK_WAIT_S * streams.NANO
     assert config["max_ack_pending"] == limits.MODEL_SLOTS
+    assert streams.consumer("llm-banter").config()["max_ack_pending"] == limits.BANTER_SLOTS
     assert (config["max_deliver"], config["ack_policy"]) == (-1, "explicit")
     assert (config["priority_policy"], config["priority_groups"]) == ("pinned_client", ["gpu"])
     several = streams.consumer("router-plans").config()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,8 +12,8 @@ import anyio
 import msgspec
 
 from svc import cache
-from svc.bus import api, job, subjects
-from svc.llm import engine
+from svc.bus import api, job, limits, subjects
+from svc.llm import engine, pool
 from svc.wire import base, characters, llm
 
 
@@ -29,6 +30,7 @@ class Scripted:
         self.go.set()
         self.error: engine.EngineError | None = None
         self.asks: list[engine.Ask] = []
+        self.pool = pool.Pool(limits.MODEL_SLOTS)
         self.started = anyio.Event()
         self.cancelled = 0
         self.running = 0
@@ -46,6 +48,13 @@ class Scripted:
         return sum(len(message.content.split()) for message in messages)
 
     async def generate(self, ask: engine.Ask, on_token: engine.OnToken) -> engine.Drafts:
+        moved = functools.partial(on_token, 0, "")
+        async with self.pool.take(1, background=ask.background, moved=moved) as place:
+            await self._write(ask, on_token)
+        drafts = tuple(engine.Draft(text, 3, "stop") for text in self.texts)
+        return engine.Drafts(drafts, 10, place.waited_s)
+
+    async def _write(self, ask: engine.Ask, on_token: engine.OnToken) -> None:
         self.asks.append(ask)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
@@ -61,7 +70,6 @@ class Scripted:
             raise
         finally:
             self.running -= 1
-        return engine.Drafts(tuple(engine.Draft(text, 3, "stop") for text in self.texts), 10)
 
     async def check(self) -> None:
         if self.error is not None:
@@ -100,10 +108,17 @@ class DictCache:
         return cast(cache.Cache, self)
 
 
-def a_job(casts: Casts | None = None, *, left_s: float = 10.0, turn: str = "t1", n: str = "1") -> job.Job:
+def a_job(
+    casts: Casts | None = None,
+    *,
+    left_s: float = 10.0,
+    method: str = "generate",
+    turn: str = "t1",
+    n: str = "1",
+) -> job.Job:
     return job.Job(
         bus=cast(api.Bus, casts or Casts()),
-        subject=subjects.Subject("req", "llm", "generate", turn, n),
+        subject=subjects.Subject("req", "llm", method, turn, n),
         deadline=time.time() + left_s,
         stored_at=time.time(),
         sequence=1,

@@ -36,7 +36,7 @@ async def test_it_serves_three_methods_and_shows_what_it_runs(tmp_path: Path) ->
             assert served.health().level == "ok"
             assert served.settings["engine_in_use"] == "instant"
             slots = {answer.method: answer.slots for answer in served.answers}
-            assert slots == {"generate": 5, "banter": 5, "embed": 4}
+            assert slots == {"generate": 5, "banter": 2, "embed": 4}
             generate = served.answers[0].handler
             request = llm.GenerateRequest(
                 character="stewie", messages=(llm.ChatMessage(role="user", content="Broccoli?"),)

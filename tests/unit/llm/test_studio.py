@@ -6,7 +6,7 @@ import anyio
 import msgspec
 import pytest
 
-from svc.bus import errors
+from svc.bus import errors, limits
 from svc.llm import engine, keeper, meters, studio
 from svc.wire import characters, llm
 from tests.unit.llm import scripted
@@ -158,14 +158,78 @@ async def test_at_most_five_generations_at_once() -> None:
     made.engine.go = anyio.Event()
     async with anyio.create_task_group() as tasks:
         for number in range(8):
-            other = msgspec.structs.replace(REQUEST, opener=f"{number}")
-            tasks.start_soon(made.studio.generate, other, scripted.a_job(n=str(number)))
+            tasks.start_soon(made.studio.generate, other(number), scripted.a_job(n=str(number)))
         await anyio.wait_all_tasks_blocked()
-        assert made.meters.gauges()["llm_in_flight"] == studio.POOL
-        assert made.meters.gauges()["llm_waiting"] == 8 - studio.POOL
+        assert made.studio.gauges()["llm_in_flight"] == limits.MODEL_SLOTS
+        assert made.studio.gauges()["llm_waiting"] == 8 - limits.MODEL_SLOTS
         made.engine.go.set()
-    assert made.engine.most_running == studio.POOL
-    assert made.meters.gauges()["llm_in_flight"] == 0
+    assert made.engine.most_running == limits.MODEL_SLOTS
+    assert made.studio.gauges()["llm_in_flight"] == 0
+
+
+def other(number: int) -> llm.GenerateRequest:
+    """A request like no other, so that it is a generation of its own."""
+    return msgspec.structs.replace(REQUEST, opener=f"{number}")
+
+
+async def test_a_users_turn_goes_before_all_banter_that_waits() -> None:
+    made = Setup()
+    made.engine.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for number in range(limits.MODEL_SLOTS):
+            tasks.start_soon(made.studio.generate, other(number), scripted.a_job(turn=f"busy{number}"))
+        await anyio.wait_all_tasks_blocked()
+        for number, method in enumerate(("banter", "banter", "generate", "generate"), start=10):
+            waiting = scripted.a_job(method=method, turn=f"{method}{number}")
+            tasks.start_soon(made.studio.generate, other(number), waiting)
+            await anyio.wait_all_tasks_blocked()
+        made.engine.go.set()
+    late = [ask.turn for ask in made.engine.asks[limits.MODEL_SLOTS :]]
+    assert late == ["generate12", "generate13", "banter10", "banter11"]
+
+
+async def test_a_user_does_not_wait_for_banter_about_the_same() -> None:
+    made = Setup()
+    made.engine.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for method in ("banter", "generate"):
+            tasks.start_soon(made.studio.generate, REQUEST, scripted.a_job(method=method))
+        await anyio.wait_all_tasks_blocked()
+        assert {ask.method for ask in made.engine.asks} == {"banter", "generate"}
+        made.engine.go.set()
+
+
+async def test_waiting_for_the_pool_is_progress_while_others_write() -> None:
+    made = Setup()
+    made.engine.go = anyio.Event()
+    waits = [scripted.a_job(turn="waits"), scripted.a_job(turn="shares")]
+    async with anyio.create_task_group() as tasks:
+        for number in range(limits.MODEL_SLOTS):
+            tasks.start_soon(made.studio.generate, other(number), scripted.a_job(turn=f"busy{number}"))
+        await anyio.wait_all_tasks_blocked()
+        for one in waits:
+            tasks.start_soon(made.studio.generate, other(9), one)
+        await anyio.wait_all_tasks_blocked()
+        before = [one.progressed_at for one in waits]
+        made.engine.pool.moved()
+        after = [one.progressed_at for one in waits]
+        assert all(now > then for now, then in zip(after, before, strict=True))
+        made.engine.go.set()
+
+
+async def test_a_deadline_that_passes_in_the_line_refuses_and_lets_the_others_go_on() -> None:
+    made = Setup()
+    made.engine.go = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for number in range(limits.MODEL_SLOTS):
+            tasks.start_soon(made.studio.generate, other(number), scripted.a_job(turn=f"busy{number}"))
+        await anyio.wait_all_tasks_blocked()
+        with pytest.raises(errors.Refused) as refused:
+            await made.studio.generate(other(9), scripted.a_job(left_s=0.2))
+        assert refused.value.code == "deadline_passed"
+        assert made.studio.gauges()["llm_waiting"] == 0
+        made.engine.go.set()
+    assert len(made.engine.asks) == limits.MODEL_SLOTS
 
 
 @pytest.mark.parametrize("stream", [False, True])
