@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Callable
@@ -33,6 +34,15 @@ RESTORE_S = 1.0
 """A delivery whose reply could not be stored comes back after this."""
 
 
+@dataclasses.dataclass(eq=False, slots=True)
+class _Running:
+    """One message that a handler works on."""
+
+    delivery: broker.Delivery
+    """The newest: the broker wants its token back."""
+    job: job.Job
+
+
 class Server:
     """Works off everything one service answers and listens to."""
 
@@ -41,7 +51,8 @@ class Server:
         self._broker = bus.broker
         self._service = served
         self._tallies: dict[str, status.Tally] = {}
-        self._running: dict[int, tuple[broker.Delivery, job.Job]] = {}
+        self._running: dict[tuple[str, int], _Running] = {}
+        """What this process works on, by consumer and sequence."""
         self._chains: dict[str, dict[str, middleware.Work[None]]] = {}
         self._slots: dict[str, int] = {}
         self._stopping = False
@@ -108,6 +119,11 @@ class Server:
 
     async def _work(self, delivery: broker.Delivery, consumer: streams.Consumer) -> None:
         message, chains = delivery.message, self._chains[consumer.name]
+        key = (consumer.name, message.sequence)
+        if (running := self._running.get(key)) is not None:
+            # The lease was lost, and the queue gave the message to the one who works on it already.
+            running.delivery = delivery
+            return
         try:
             subject = subjects.parse(message.subject)
             chain = chains[_prefix(subject, chains)]
@@ -117,23 +133,23 @@ class Server:
                 await self._broker.term(delivery, "nobody handles this subject")
             return
         circumstances = self._job(delivery, subject, consumer)
-        self._running[id(delivery)] = (delivery, circumstances)
+        running = self._running[key] = _Running(delivery, circumstances)
         try:
             with trace.active(circumstances.traceparent):
                 await chain(delivery, circumstances)
         except errors.Retry as retry:
-            await self._broker.nak(delivery, retry.after_s)
+            await self._broker.nak(running.delivery, retry.after_s)
         except errors.BusError as error:
             log.warning("%s comes back: %s", message.subject, error)
-            await self._broker.nak(delivery, RESTORE_S)
+            await self._broker.nak(running.delivery, RESTORE_S)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await self._broker.nak(delivery)
+                await self._broker.nak(running.delivery)
             raise
         else:
-            await self._broker.ack(delivery)
+            await self._broker.ack(running.delivery)
         finally:
-            del self._running[id(delivery)]
+            del self._running[key]
             if self._stopping and not self._running:
                 self._idle.set()
 
@@ -160,9 +176,9 @@ class Server:
         while True:
             await anyio.sleep(limits.HEARTBEAT_S)
             now = time.monotonic()
-            for delivery, circumstances in tuple(self._running.values()):
-                if now - circumstances.progressed_at < limits.STALL_S:
-                    await self._broker.renew(delivery)
+            for running in tuple(self._running.values()):
+                if now - running.job.progressed_at < limits.STALL_S:
+                    await self._broker.renew(running.delivery)
 
 
 def _prefix(subject: subjects.Subject, chains: dict[str, middleware.Work[None]]) -> str:
