@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import anyio
 import pytest
 
-from svc.bus import connection, errors, job, schedule, serve, service, streams, subjects
+from svc.bus import broker, connection, errors, job, limits, schedule, serve, service, streams, subjects
 from svc.wire import base, characters, envelope, message, quality, tuning, turn
 
 pytestmark = pytest.mark.anyio
@@ -208,6 +208,36 @@ async def test_overloaded_when_the_queue_is_full(
             await bus.call("quality", "assess", request, quality.Assessment, turn=f"o{index}", within_s=0.05)
     with pytest.raises(errors.Overloaded):
         await bus.call("quality", "assess", request, quality.Assessment, turn="o3", within_s=0.05)
+
+
+async def test_a_message_that_comes_back_to_who_works_on_it_is_not_done_twice(
+    bus: connection.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = dataclasses.replace(streams.consumer("tuning"), ack_wait_s=0.3)
+    monkeypatch.setitem(streams.CONSUMER_BY_NAME, "tuning", short)
+    monkeypatch.setattr(limits, "HEARTBEAT_S", 60.0)  # nobody renews: as if the process had been stopped
+    deliveries: list[int] = []
+    work = serve.Server._work
+
+    async def spy(self: serve.Server, delivery: broker.Delivery, consumer: streams.Consumer) -> None:
+        deliveries.append(delivery.deliveries)
+        await work(self, delivery, consumer)
+
+    monkeypatch.setattr(serve.Server, "_work", spy)
+    adviser = Adviser()
+    arms: list[str] = []
+
+    async def ask() -> None:
+        arms.append((await adviser.ask(bus, "hang", "again", within_s=10)).arm)
+
+    async with serving(bus, adviser.service()), anyio.create_task_group() as tasks:
+        tasks.start_soon(ask)
+        with anyio.fail_after(10):
+            while len(deliveries) < 3:
+                await anyio.sleep(0.02)
+        adviser.hold.set()
+    assert (adviser.calls, arms, deliveries[:3]) == (1, ["hang-1"], [1, 2, 3])
+    assert await bus.last(subjects.request("tuning", "advise", "again")) is None  # the newest token acked it
 
 
 async def test_recall_reads_every_reply_of_a_turn(bus: connection.Connection) -> None:
