@@ -50,8 +50,11 @@ def load(folder: Path) -> dict[str, characters.Pack]:
     return packs
 
 
-def read(file: Path) -> characters.Pack:
-    """One pack, checked, with its version. Raises ConfigError naming file and line."""
+def read(file: Path, name: str = "") -> characters.Pack:
+    """One pack, checked, with its version. Raises ConfigError naming file and line.
+
+    The file is called as the character's id, unless `name` says whose pack it is.
+    """
     try:
         with file.open("rb") as opened:
             data = opened.read(FILE_BYTES_MAX + 1)
@@ -70,7 +73,7 @@ def read(file: Path) -> characters.Pack:
     except (RecursionError, ValueError):  # what `int` says to a number of 5,000 digits
         raise errors.ConfigError(f"{_shown(file)} is no pack: lists too deep or a number too long") from None
     try:
-        return _checked(raw, file.stem)
+        return _checked(raw, name or file.stem)
     except rules.Mistake as mistake:
         raise _located(file, text, mistake) from None
 

@@ -18,8 +18,11 @@ COMMANDS = {
     "ask": "ask one character something",
     "chat": "chat in the terminal",
     "turn": "show one turn: every step, attempt, score and passage",
+    "replay": "run recorded turns again, on the record or for real in a sandbox",
+    "export": "write a recorded turn to a file",
     "crawl": "index knowledge again, and watch it happen",
     "tail": "show events as they happen",
+    "chaos": "kill parts of a stack at random and count that nothing is lost or doubled",
     "subjects": "print, write or check subjects.md",
     "doctor": "check this machine and the running stack",
 }
