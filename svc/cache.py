@@ -123,6 +123,13 @@ class Cache:
         """False for a short while after a failure; then it is worth another try."""
         return time.monotonic() >= self._down_until
 
+    async def watch(self) -> None:
+        """Until cancelled: look for a cache that went away, so that health says when it is back."""
+        while True:
+            await anyio.sleep(2 * RETRY_S)
+            if self._reason:
+                await self.run("ping", lambda client: client.ping())
+
     async def close(self) -> None:
         await self.client.aclose()
 

@@ -88,6 +88,7 @@ async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready:
         try:
             await jet.ensure()
             bus = connection.Connection(jet, name)
+            tasks.start_soon(shared.watch)
             app = service.App(bus=bus, cache=shared, common=common, tasks=tasks, tell=_tell)
             async with opener(app) as served:
                 logger.info("%s is ready", name, extra={"service": name})

@@ -96,6 +96,8 @@ def show(answer: router.Orchestrated) -> None:
     facts = [f"turn {answer.turn}", ended.outcome, f"{answer.attempts} attempt(s)", f"{answer.ms:.0f} ms"]
     if ended.verdict:
         facts.insert(2, f"score {answer.score:.1f} of {ended.verdict.threshold:g}")
+    if ended.degraded:
+        facts.append(f"degraded: {', '.join(ended.degraded)}")
     if ended.passages:
         facts.append("knew: " + ", ".join(passage.title for passage in ended.passages))
     console.print(Text(" · ".join(facts), style="dim"))

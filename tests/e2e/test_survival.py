@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from svc.bus import connection, jetstream, subjects
-from svc.wire import base, message, turn
+from svc.wire import base, coordinator, message, turn
 from tests import stacks
 
 pytestmark = pytest.mark.anyio
@@ -115,3 +115,38 @@ async def test_nothing_is_left_after_kill_9(folder: Path) -> None:
         with anyio.fail_after(10):
             while [pid for pid, line in before.items() if stacks.command(pid) == line]:
                 await anyio.sleep(0.05)
+
+
+async def cue(bus: connection.Connection, channel: str, in_s: float) -> coordinator.Cued:
+    request = coordinator.CueRequest(
+        character="brian",
+        surface="console",
+        channel=channel,
+        text="Holy crap! I love beer!",
+        author=message.Author(id="peter", name="Peter", bot=True),
+        in_s=in_s,
+    )
+    return await bus.call(
+        "coordinator", "cue", request, coordinator.Cued, turn=secrets.token_hex(8), within_s=30
+    )
+
+
+@pytest.mark.slow
+async def test_planned_turns_survive_a_restart_of_everything_and_give_way_to_people(folder: Path) -> None:
+    with stacks.running(folder, engine="instant") as stack:
+        bus = connection.Connection(await jetstream.connect(stack.running.nats_url, "load"), "load")
+        wanted, unwanted = await cue(bus, "console-quiet", 12.0), await cue(bus, "console-load-0", 12.0)
+        await bus.close()
+        stack.stop(signal.SIGKILL)
+        stack.start()
+        bus = connection.Connection(await jetstream.connect(stack.running.nats_url, "load"), "load")
+        user = await say(bus, 0)  # in console-load-0, before its plan fires
+        with anyio.fail_after(OUTCOME_S):
+            while not {wanted.turn, unwanted.turn, user} <= set(await outcomes(bus)):
+                await anyio.sleep(0.1)
+            while not {wanted.turn, user} <= set(await posted(bus)):
+                await anyio.sleep(0.1)
+        ended = await outcomes(bus)
+        assert (ended[wanted.turn], ended[unwanted.turn]) == ("answered", "superseded")
+        assert await posted(bus) == Counter([wanted.turn, user])
+        await bus.close()

@@ -49,6 +49,10 @@ class FakeRedis:
         self.expiries[key] = ex
         return True
 
+    async def ping(self) -> bool:
+        await self._reach()
+        return True
+
     async def exists(self, key: str) -> int:
         await self._reach()
         return int(key in self.kept or key in self.sets)

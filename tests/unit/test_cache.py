@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import types
 
+import anyio
 import pytest
 import redis.exceptions
 from hypothesis import given
@@ -164,3 +165,19 @@ async def test_plain_values_survive(value: object) -> None:
 
 def test_every_kind_tells_its_keys_apart() -> None:
     assert not [pair for pair in itertools.permutations(cache.TTL_S, 2) if pair[0].startswith(f"{pair[1]}:")]
+
+
+async def test_health_says_when_it_is_back_though_nobody_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "RETRY_S", 0.01)
+    server = fake_redis.FakeRedis()
+    kept = server.cache()
+    server.error = ConnectionError("gone")
+    await kept.get("ft_opt:x", tuning.Advice)
+    assert kept.health().level == "degraded"
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(kept.watch)
+        server.error = None
+        with anyio.fail_after(2):
+            while kept.health().level != "ok":
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import cast
+from typing import Any, cast
 
+import msgspec
 import pytest
 
 from svc.bus import errors, job, limits, state, subjects
 from svc.coordinator import history, table
-from svc.wire import coordinator
+from svc.wire import base, coordinator, message, turn
 from tests.unit.coordinator import setup
 
 pytestmark = pytest.mark.anyio
@@ -201,3 +202,62 @@ async def test_quiet_channels_cost_no_memory(monkeypatch: pytest.MonkeyPatch) ->
     for number in range(6):
         await room.hear(host, setup.heard(number, "Hi.", channel=f"discord-{number}"))
     assert len(host._locks) <= 2
+
+
+async def floor(host: table.Table, channel: str = setup.CHANNEL) -> int:
+    return (await host.floor(coordinator.FloorRequest(channel=channel), NO_JOB)).since
+
+
+async def test_the_floor_belongs_to_the_person_who_spoke_last() -> None:
+    room = setup.Room()
+    host, other = room.process(), room.process()
+    assert await floor(host) == 0
+    first = await room.hear(host, setup.heard(1, "Peter?"))
+    await room.post(host, setup.posted("t1", "Beer!"))
+    assert [await floor(host), await floor(other)] == [first.sequence, first.sequence]
+    second = await room.hear(host, setup.heard(2, "Nice weather."))
+    assert [await floor(host), await floor(other)] == [second.sequence, second.sequence]
+    assert await floor(host, "discord-2") == 0
+
+
+def a_cue(character: str = "peter", **given: Any) -> coordinator.CueRequest:
+    asked = coordinator.CueRequest(
+        character=character,
+        surface="discord",
+        channel=setup.CHANNEL,
+        text="I love beer!",
+        author=message.Author(id="brian", name="Brian", bot=True),
+    )
+    return msgspec.structs.replace(asked, **given)
+
+
+async def a_cue_job(room: setup.Room, cue: coordinator.CueRequest, cue_id: str = "c1") -> job.Job:
+    subject = subjects.request("coordinator", "cue", cue_id)
+    await room.bus.publish(subject, cue)
+    return await room.job(subject)
+
+
+async def test_a_cue_is_a_turn_planned_once_behind_the_last_person() -> None:
+    room = setup.Room()
+    host = room.process()
+    heard = await room.hear(host, setup.heard(1, "Nice weather."))
+    cue = a_cue(in_s=6.0)
+    circumstances = await a_cue_job(room, cue)
+    cued = await host.cue(cue, circumstances)
+    again = await room.process().cue(cue, circumstances)
+    assert cued == again
+    assert (cued.since, cued.at) == (heard.sequence, circumstances.stored_at + 6.0)
+    (planned,) = await room.memory.latest("PLANS", ["later.>"])
+    assert planned.subject == subjects.later("organic", "peter", cued.turn)
+    taken = base.decode(planned.data, turn.Turn)
+    assert (taken.id, taken.since, taken.text) == (cued.turn, heard.sequence, "I love beer!")
+    assert [line.text for line in taken.history] == ["Nice weather."]
+    assert taken.expires_at == cued.at + limits.ORGANIC_S
+    assert await room.turns() == []
+
+
+async def test_nobody_is_cued_who_is_not_there() -> None:
+    room = setup.Room()
+    cue = a_cue("quagmire")
+    with pytest.raises(errors.Refused, match="choose from brian, peter"):
+        await room.process().cue(cue, await a_cue_job(room, cue))
