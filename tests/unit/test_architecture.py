@@ -13,8 +13,10 @@ from svc.bus import streams
 ROOT = Path(__file__).resolve().parents[2]
 SVC = ROOT / "svc"
 SERVICES = {*streams.SERVICES, "discord", "bridge"}
-OUTSIDE = {"cli", "stack"}
-"""What stands above the services and may look into them: the doctor reads packs and asks for the engine."""
+OUTSIDE = {"cli", "stack", "chaos"}
+"""What stands above the services. `cli` may look into them: the doctor reads packs and asks for the engine."""
+STRANGERS = {"chaos"}
+"""What judges the services from outside, and must not know them."""
 
 
 def imports(file: Path) -> Iterator[str]:
@@ -49,6 +51,8 @@ def test_direction_of_dependency(file: Path) -> None:
             assert other == "wire", f"wire imports {name}"
         if mine == "bus":
             assert other not in SERVICES | OUTSIDE, f"the bus imports {name}"
+        if mine in STRANGERS:
+            assert other not in SERVICES | {"cli"}, f"{mine} imports {name}"
         if mine in SERVICES:
             assert other not in (SERVICES | OUTSIDE) - {mine}, f"{mine} imports {name}"
 
