@@ -131,17 +131,26 @@ async def _consume(
     return sequence
 
 
-Arrived = memory.MemoryObjectReceiveStream[nats_msg.Msg]
+Arrived = memory.MemoryObjectReceiveStream[nats_msg.Msg | None]
 
 
 @contextlib.asynccontextmanager
 async def _inbox(jet: jetstream.JetStream) -> AsyncIterator[tuple[str, Arrived]]:
-    send, receive = anyio.create_memory_object_stream[nats_msg.Msg](2 * BATCH)
+    """What is sent to an inbox of ours, and None for every time the connection was away."""
+    send, receive = anyio.create_memory_object_stream[nats_msg.Msg | None](2 * BATCH)
+
+    def away() -> None:
+        # Full: then there is enough to read, and what is missing behind it will be missed soon.
+        with contextlib.suppress(anyio.WouldBlock):
+            send.send_nowait(None)
+
     inbox = jet.nc.new_inbox()
     subscription = await jet.nc.subscribe(inbox, cb=send.send)
+    forget = jet.on_reconnect(away)
     try:
         yield inbox, receive
     finally:
+        forget()
         with anyio.CancelScope(shield=True), contextlib.suppress(nats.errors.Error):
             await subscription.unsubscribe()
         receive.close()
@@ -151,7 +160,7 @@ async def _inbox(jet: jetstream.JetStream) -> AsyncIterator[tuple[str, Arrived]]
 async def _batches(
     jet: jetstream.JetStream, stream: str, name: str, inbox: str, arrived: Arrived, *, wait: bool = True
 ) -> AsyncIterator[nats_msg.Msg | None]:
-    """Pull batch after batch; None when the consumer is gone or silent for too long.
+    """Pull batch after batch; None when the consumer is gone or silent for too long, or the connection was.
 
     Without `wait` it ends once the consumer has nothing more.
     """

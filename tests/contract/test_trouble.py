@@ -163,7 +163,11 @@ async def test_scan_of_nothing_ends(server: servers.NatsServer) -> None:
         assert [stored async for stored in bus.scan("RECORD", ("evt.turn.>",))] == []
 
 
-async def test_follow_goes_on_after_a_restart(server: servers.NatsServer) -> None:
+async def test_follow_goes_on_after_a_restart(
+    server: servers.NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And at once: the pull that died with the connection isn't waited for."""
+    monkeypatch.setattr(limits, "PULL_S", 60.0)
     async with connected(server) as bus:
         seen: list[str] = []
         with anyio.fail_after(25):

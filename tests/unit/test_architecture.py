@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SVC = ROOT / "svc"
 SERVICES = {*streams.SERVICES, "discord", "bridge"}
 OUTSIDE = {"cli", "stack", "chaos"}
-"""What stands above the services. `cli` may look into them: the doctor reads packs and asks for the engine."""
+"""What stands above the services. `cli` may look into them: the doctor reads packs, asks for the engine."""
 STRANGERS = {"chaos"}
 """What judges the services from outside, and must not know them."""
 
