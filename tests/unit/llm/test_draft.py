@@ -84,6 +84,10 @@ def test_an_opener_and_its_continuation(opener: str, text: str, whole: str) -> N
     assert draft.joined(opener, text) == whole
 
 
+def test_a_token_inside_another_is_defused_too() -> None:
+    assert control.defuse("<|[INST]|>") == "< |[ INST]|>"
+
+
 @given(text=PARTS)
 def test_a_defused_text_commands_nothing(text: str) -> None:
     defused = control.defuse(text)
