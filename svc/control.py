@@ -21,7 +21,7 @@ TOKENS = re.compile(
 
 def defuse(text: str) -> str:
     """`text` with a space inside every control token: it reads the same and commands nothing. Idempotent."""
-    # One may hold another (`<|[INST]|>`): again until there is none. Each round parts one for good, so it ends.
+    # One may hold another (`<|[INST]|>`): again until there is none. Each round parts one, so it ends.
     while (defused := TOKENS.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)) != text:
         text = defused
     return text
