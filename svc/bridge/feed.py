@@ -33,6 +33,9 @@ BACKLOG = 512
 VIEWERS_MAX = 64
 TURNS = 1_000
 """Turns whose channel is remembered, to know whom a token concerns."""
+RECENT = 1_000
+"""Messages of the record that a fresh bridge reads first: whoever watched the one before missed some of them,
+and the history may be even later than we are."""
 PAUSE_S = 1.0
 """Between tries while the broker is away."""
 
@@ -135,7 +138,7 @@ class Feed:
     async def _follow(self) -> None:
         while True:
             try:
-                async with self.bus.follow("RECORD", PATTERNS, since=self.last or api.NOW) as stored:
+                async with self.bus.follow("RECORD", PATTERNS, since=self.last or -RECENT) as stored:
                     async for one in stored:
                         self._stored(one)
             except errors.QuahogError as error:

@@ -42,7 +42,9 @@ async def following(
 ) -> AsyncIterator[AsyncIterator[api.Message]]:
     """See `api.Bus.follow`."""
     send, receive = anyio.create_memory_object_stream[api.Message](BUFFER)
-    start = await _last_sequence(jet, stream) if since == api.NOW else max(0, since)
+    start = max(0, since)
+    if since == api.NOW or since < api.FIRST:
+        start = max(0, await _last_sequence(jet, stream) + since)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_pump, jet, stream, patterns, start, send)

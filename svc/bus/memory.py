@@ -129,6 +129,10 @@ class Memory:
             and any(subjects.matches(pattern, message.subject) for pattern in patterns)
         ]
 
+    async def read(self, stream: str, sequence: int) -> api.Message | None:
+        await anyio.lowlevel.checkpoint()
+        return self._streams[stream].get(sequence)
+
     async def delete(self, stream: str, sequence: int) -> bool:
         await anyio.lowlevel.checkpoint()
         return self._forget(stream, sequence)
@@ -154,7 +158,9 @@ class Memory:
     async def follow(
         self, stream: str, patterns: tuple[str, ...], *, since: int
     ) -> AsyncIterator[AsyncIterator[api.Message]]:
-        start = max(self._streams[stream], default=0) if since == api.NOW else since
+        start = since
+        if since == api.NOW or since < api.FIRST:
+            start = max(self._streams[stream], default=0) + since
 
         async def messages() -> AsyncIterator[api.Message]:
             sequence = start

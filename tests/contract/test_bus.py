@@ -339,6 +339,17 @@ async def test_follow_catches_up_and_goes_on(bus: connection.Connection) -> None
     assert seen == ["f2", "f3", "f4", "f5"]
 
 
+async def test_follow_may_begin_some_messages_back(bus: connection.Connection) -> None:
+    for index in range(5):
+        await bus.publish(subjects.event("turn", "ended", f"b{index}"), ended(f"b{index}", "answered"))
+    for back, first in ((-2, "b3"), (-100, "b0")):
+        with anyio.fail_after(8):
+            async with bus.follow("RECORD", ("evt.turn.>",), since=back) as messages:
+                async for item in messages:
+                    assert subjects.parse(item.subject).turn == first
+                    break
+
+
 async def test_survey_finds_everybody(bus: connection.Connection) -> None:
     adviser = Adviser()
     async with serving(bus, adviser.service()):

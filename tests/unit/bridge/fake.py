@@ -108,7 +108,13 @@ class FakeBus:
     ) -> AsyncIterator[AsyncIterator[api.Message]]:
         assert stream == "RECORD"
         self.follows += 1
+        start = since if since > 0 else self._next - 1 + since
         with self._ear(patterns) as ear:
+            for message in self.stored:
+                if message.sequence > start and any(
+                    subjects.matches(each, message.subject) for each in patterns
+                ):
+                    self._ears[-1][1].send_nowait(message)
             yield ear
 
     async def survey(self, within_s: float = 0.3) -> tuple[status.Stats, ...]:

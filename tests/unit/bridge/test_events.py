@@ -99,6 +99,16 @@ async def test_who_was_away_gets_exactly_what_it_missed(bus: fake.FakeBus, how: 
     assert found[2][2]["resumed"] is True
 
 
+async def test_a_fresh_bridge_has_what_the_one_before_did_not_show(bus: fake.FakeBus) -> None:
+    for k in range(1, 4):
+        await bus.publish(receipt(f"t{k}"), setup.posted(f"t{k}"))
+    async with running(bus) as subject:
+        await setup.until(lambda: subject.last == 3)
+        with subject.watch("console-main", 1) as known, subject.watch("console-main", None) as new:
+            assert (known.resumed, len(known.missed)) == (True, 2)
+            assert (new.resumed, len(new.missed)) == (False, 3)
+
+
 @pytest.mark.parametrize("since", ["39", "99", "x", ""])
 async def test_who_can_t_be_caught_up_is_told_to_read_the_history(since: str) -> None:
     bus = fake.FakeBus(first=41)
