@@ -24,6 +24,9 @@ class Posting:
     async def post(self, request: message.Say, job: job.Job) -> None:
         """Record `evt.message.posted.<turn>.<piece>`, or `evt.turn.undelivered…` past the say's expiry."""
         now, piece = time.time(), int(job.subject.n)
+        subject = subjects.event("message", "posted", request.turn, piece)
+        if job.maybe_repeated() and await job.bus.last(subject):
+            return  # what was posted in time is not late now
         if request.expires_at and now > request.expires_at:
             await self._expired(request, piece, now, job)
             return
@@ -40,7 +43,6 @@ class Posting:
             at=now,
             notice=request.notice,
         )
-        subject = subjects.event("message", "posted", request.turn, piece)
         if await job.bus.publish(subject, receipt):
             self.counts["posted"] += 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -19,6 +20,10 @@ NOW = 0
 FIRST = -1
 """Follow from the first message that is still kept."""
 
+FIRST_SEQUENCE, FIRST_AT = "Quahog-First-Sequence", "Quahog-First-At"
+"""Headers of a dead letter that was stored again: where and when (Unix milliseconds) it had been stored."""
+PLACE = re.compile(r"[0-9]{1,18}", re.ASCII)
+
 R = TypeVar("R", bound=msgspec.Struct)
 
 
@@ -33,6 +38,18 @@ class Message:
     sequence: int = 0
     at: float = 0.0
     """Unix seconds, the broker's store time."""
+
+    @property
+    def first_sequence(self) -> int:
+        """Its place in the stream; of a retried dead letter the place that it had before it was buried."""
+        given = self.headers.get(FIRST_SEQUENCE, "")
+        return int(given) if PLACE.fullmatch(given) else self.sequence
+
+    @property
+    def first_at(self) -> float:
+        """When it was stored, in the same sense."""
+        given = self.headers.get(FIRST_AT, "")
+        return int(given) / 1000 if PLACE.fullmatch(given) else self.at
 
 
 class Bus(Protocol):

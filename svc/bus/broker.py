@@ -79,6 +79,10 @@ class Broker(Protocol):
         """The last message of every subject that matches, in one request, in stream order."""
         ...
 
+    async def read(self, stream: str, sequence: int) -> api.Message | None:
+        """The message in that place of a stream."""
+        ...
+
     async def delete(self, stream: str, sequence: int) -> bool:
         """Remove one stored message for good; False when it isn't there (any more). Raises NotAccepted."""
         ...

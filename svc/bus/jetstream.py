@@ -179,10 +179,14 @@ class JetStream:
         stream = streams.stream_of(subject)
         if stream is None:
             return None
-        answer = await self._request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
-        if (answer.headers or {}).get("Status") == NO_MESSAGE:
-            return None
-        return _stored(answer)
+        return await self._get(f"$JS.API.DIRECT.GET.{stream}.{subject}", b"")
+
+    async def read(self, stream: str, sequence: int) -> api.Message | None:
+        return await self._get(f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode({"seq": sequence}))
+
+    async def _get(self, subject: str, body: bytes) -> api.Message | None:
+        answer = await self._request(subject, body)
+        return None if (answer.headers or {}).get("Status") == NO_MESSAGE else _stored(answer)
 
     async def latest(self, stream: str, patterns: Sequence[str]) -> list[api.Message]:
         body = msgspec.json.encode({"multi_last": list(patterns)})

@@ -26,15 +26,21 @@ class Job:
     stored_at: float
     """Unix seconds, the broker's clock."""
     sequence: int
+    """Its place in the stream; of a retried dead letter the place that it had before it was buried."""
     deliveries: int
     deliveries_max: int = limits.DELIVERIES_MAX
     """Delivered more often than this, it is buried."""
+    first_at: float = 0.0
+    """When it was stored at first, Unix seconds: `stored_at`, or before that for a retried dead letter."""
     crashes: int = 0
     """Processes known to have ended or hung while they worked on it, the first deliveries not counted."""
     repeated: bool = False
     """The caller says that it asked before."""
     traceparent: str = ""
     progressed_at: float = dataclasses.field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.first_at = self.first_at or self.stored_at
 
     def left_s(self) -> float:
         """Seconds until the deadline; negative once it has passed."""

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -25,8 +27,10 @@ Outcome = envelope.Refusal | None
 REASON_CHARS_MAX = 1_000
 DEAD_CHARS_MAX = limits.BODY_BYTES_MAX // 12
 """Kept of a body whose dead letter would be too large: a character becomes up to six bytes of JSON."""
-TOKEN_CHARS_MAX = 64
+HEADERS_MAX, HEADER_CHARS_MAX = 32, 256
+"""Kept of its headers then: more than we ever set."""
 CUT = "… (cut)"
+BASE64 = "base64:"
 BURIED = "buried"
 """The code of the refusal whose message lies in DEAD."""
 RETRIED = (errors.NotAccepted, errors.Overloaded, errors.NoReply)
@@ -271,10 +275,7 @@ async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exceptio
     message = delivery.message
     reason = f"{type(error).__name__}: {error}"[:REASON_CHARS_MAX]
     log.error("buried %s: %s", message.subject, reason, exc_info=error)
-    try:
-        body = message.data.decode()
-    except UnicodeDecodeError:
-        body = "base64:" + base64.b64encode(message.data).decode()
+    body = _text(message.data)
     dead = envelope.Dead(
         subject=message.subject,
         stream=message.stream,
@@ -283,14 +284,26 @@ async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exceptio
         at=time.time(),
         headers=dict(message.headers),
         body=body,
+        sequence=message.first_sequence,
+        stored_at=message.first_at,
     )
     if len(base.encode(dead)) > limits.BODY_BYTES_MAX:
-        dead = msgspec.structs.replace(dead, body=body[:DEAD_CHARS_MAX] + CUT)
+        kept = {name[:HEADER_CHARS_MAX]: value[:HEADER_CHARS_MAX] for name, value in dead.headers.items()}
+        kept = dict(itertools.islice(kept.items(), HEADERS_MAX))
+        dead = msgspec.structs.replace(dead, body=body[:DEAD_CHARS_MAX] + CUT, headers=kept)
     try:
         await source.append(dead_subject(message.subject, message.sequence), base.encode(dead), {})
     except errors.AlreadyRecorded:
         log.debug("%s was buried before", message.subject)
     return envelope.Reply(refusal=envelope.Refusal(code=BURIED, message=reason))
+
+
+def _text(data: bytes) -> str:
+    """As it is where that is text, and can't be taken for the other."""
+    with contextlib.suppress(UnicodeDecodeError):
+        if not (text := data.decode()).startswith(BASE64):
+            return text
+    return BASE64 + base64.b64encode(data).decode()
 
 
 def dead_subject(subject: str, sequence: int) -> str:
@@ -300,4 +313,6 @@ def dead_subject(subject: str, sequence: int) -> str:
     except ValueError:
         return subjects.dead("alien", "unknown", subjects.short_hash(subject), sequence)
     place = f"-{sequence}"
-    return subjects.dead(parsed.kind, parsed.a, parsed.turn, parsed.n[: TOKEN_CHARS_MAX - len(place)] + place)
+    return subjects.dead(
+        parsed.kind, parsed.a, parsed.turn, parsed.n[: subjects.TOKEN_CHARS_MAX - len(place)] + place
+    )

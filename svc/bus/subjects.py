@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import re
 
-TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
+TOKEN_CHARS_MAX = 64
+TOKEN = re.compile(rf"[A-Za-z0-9_-]{{1,{TOKEN_CHARS_MAX}}}")
 """The only thing that ever becomes part of a subject."""
 ID_BYTES = 8
 """64 bits: at 500 turns a second, two ids collide within a stream's 24 h once in 20,000 days."""
@@ -87,6 +88,11 @@ def request_of(reply_subject: str) -> str:
 def got_of(reply_subject: str) -> str:
     """`got.…`, under which the broker republishes a stored `rep.…`."""
     return "got" + reply_subject.removeprefix("rep")
+
+
+def log_of(request_subject: str) -> str:
+    """`log.…`, under which the broker keeps a copy of a stored `req.…`."""
+    return "log" + request_subject.removeprefix("req")
 
 
 def reply_of_got(got_subject: str) -> str:

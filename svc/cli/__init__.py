@@ -22,6 +22,7 @@ COMMANDS = {
     "export": "write a recorded turn to a file",
     "crawl": "index knowledge again, and watch it happen",
     "tail": "show events as they happen",
+    "dead": "show what was buried, and why; try it again, or drop it",
     "chaos": "kill parts of a stack at random and count that nothing is lost or doubled",
     "subjects": "print, write or check subjects.md",
     "doctor": "check this machine and the running stack",
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What is set in the shell wins over what is written in the file.
         os.environ.update({k: v for k, v in config.dotenv(Path(".env")).items() if k not in os.environ})
         command.arguments(parser)
-        return command.run(parser.parse_args(words[1:]))
+        return command.run(parser.parse_intermixed_args(words[1:]))
     except errors.QuahogError as error:
         print(f"quahog {name}: {error}", file=sys.stderr)
         return EXIT_FAILED

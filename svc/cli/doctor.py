@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.text import Text
 
 from svc import config, errors
+from svc.bus import dead
 from svc.cli import reach
 from svc.stack import broker, ports, valkey, where
 from svc.wire import base, status
@@ -180,11 +181,21 @@ def stack(args: argparse.Namespace, running: where.Running | None) -> list[Findi
 async def _survey(args: argparse.Namespace) -> list[Finding]:
     async with reach.bus(args) as bus:
         stats = await bus.survey(SURVEY_S)
-    return [_feeling(stat) for stat in stats] or [
-        Finding(
-            what="stack", level="wrong", detail="no service answers", remedy="see the logs in the data folder"
-        )
-    ]
+        buried = await dead.count(bus.broker)
+    if not stats:
+        remedy = "see the logs in the data folder"
+        return [Finding(what="stack", level="wrong", detail="no service answers", remedy=remedy)]
+    return [*map(_feeling, stats), letters(buried)]
+
+
+def letters(buried: int) -> Finding:
+    """Dead letters: nothing is broken because of them, but somebody should look."""
+    return Finding(
+        what="dead letters",
+        level="note" if buried else "ok",
+        detail=str(buried) if buried else "none",
+        remedy="`quahog dead` lists them" if buried else "",
+    )
 
 
 def _feeling(stat: status.Stats) -> Finding:

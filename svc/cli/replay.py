@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import re
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from rich.progress import Progress
 from svc import config, errors
 from svc.bus import api
 from svc.characters import pack, prompt
-from svc.cli import export, reach, sidebyside
+from svc.cli import age, export, reach, sidebyside
 from svc.router import replay, rescore, settings, tape, whatif
 from svc.wire import base, characters
 
@@ -29,8 +28,6 @@ EXAMPLE = (
 )
 EXIT_DIFFERS = 3
 """Something would be different now."""
-AGE = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
-UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,14 +71,6 @@ def services(given: str) -> frozenset[str]:
             f"--live knows no {', '.join(sorted(unknown))}: choose from {', '.join(replay.LIVE)}"
         )
     return names
-
-
-def age(text: str) -> float:
-    """Seconds in `30m`, `1h`, `1.5d`. Raises ConfigError."""
-    found = AGE.fullmatch(text)
-    if not found:
-        raise errors.ConfigError(f"--since wants a number and s, m, h or d (30m, 1h), not {text!r}")
-    return float(found[1]) * UNIT_S[found[2]]
 
 
 def _one(args: argparse.Namespace, live: frozenset[str]) -> int:
@@ -160,7 +149,7 @@ def _all(args: argparse.Namespace) -> int:
 
 
 async def _replay_all(args: argparse.Namespace) -> Many:
-    since, many = time.time() - age(args.since), Many()
+    since, many = time.time() - age.seconds("--since", args.since), Many()
     options = config.read(settings.Settings)
     async with reach.bus(args) as bus:
         with _progress(args) as progress:
@@ -196,7 +185,7 @@ def _rescored(args: argparse.Namespace) -> int:
 
 
 async def _rescore(args: argparse.Namespace) -> rescore.Summary:
-    since = time.time() - age(args.since)
+    since = time.time() - age.seconds("--since", args.since)
     async with reach.bus(args) as bus:
         with _progress(args) as progress:
             task = progress.add_task("asking the gate", total=None)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import logging
 import re
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 import msgspec
 import redis.asyncio
@@ -55,12 +55,12 @@ class Channels:
 
     async def peek(self, channel: str) -> list[Line]:
         """The same for a channel that another process may be writing: nothing of it is kept here."""
-        return _ordered(dict(_by_id(await self._fetch(channel))))
+        return _ordered(_by_id(await self._fetch(channel)))
 
     async def add(self, channel: str, sequence: int, line: message.Utterance) -> None:
-        """Append a line. May run twice."""
+        """Put a line in its place. May run twice, and late: the words of an edit stay."""
         lines = await self._load(channel)
-        lines[line.id] = (sequence, line)
+        _place(lines, (sequence, line))
         if len(lines) > LINES_MAX:
             del lines[min(lines, key=lambda name: lines[name][0])]
         unwritten = list(lines.values()) if channel in self._dirty else [(sequence, line)]
@@ -93,7 +93,7 @@ class Channels:
         if (known := self._lines.get(channel)) is not None:
             self._lines.move_to_end(channel)
             return known
-        loaded = self._lines[channel] = dict(_by_id(await self._fetch(channel)))
+        loaded = self._lines[channel] = _by_id(await self._fetch(channel))
         if len(self._lines) > CHANNELS_MAX:
             self._lines.popitem(last=False)
         return loaded
@@ -126,8 +126,18 @@ class Channels:
         return bool(await self._cache.run(KIND, write))
 
 
-def _by_id(lines: Iterable[Line]) -> Iterator[tuple[str, Line]]:
-    return ((line.id, (sequence, line)) for sequence, line in lines)
+def _by_id(lines: Iterable[Line]) -> dict[str, Line]:
+    kept: dict[str, Line] = {}
+    for line in lines:
+        _place(kept, line)
+    return kept
+
+
+def _place(kept: dict[str, Line], new: Line) -> None:
+    """Of several lines of one message the last in the record counts, in whatever order they come."""
+    sequence, line = new
+    if line.id not in kept or kept[line.id][0] <= sequence:
+        kept[line.id] = new
 
 
 def _ordered(kept: Mapping[str, Line]) -> list[Line]:
@@ -149,10 +159,10 @@ async def recorded(bus: api.Bus) -> AsyncIterator[tuple[str, Line]]:
         try:
             if subjects.parse(stored.subject).b == "heard":
                 heard = base.decode(stored.data, message.Heard)
-                yield heard.channel, (stored.sequence, of_heard(heard))
+                yield heard.channel, (stored.first_sequence, of_heard(heard))
             else:
                 posted = base.decode(stored.data, message.Posted)
-                yield posted.channel, (stored.sequence, of_posted(posted))
+                yield posted.channel, (stored.first_sequence, of_posted(posted))
         except msgspec.MsgspecError as error:
             log.warning("%s in the record is no message: %s", stored.subject, error)
 

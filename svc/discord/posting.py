@@ -112,9 +112,9 @@ class Poster:
         expired = not begun and late_s(say) > 0
         try:
             with anyio.fail_after(REQUEST_S):
-                if expired or time.time() - delivery.stored_at > self._nonce_memory_s:
+                if expired or time.time() - delivery.first_at > self._nonce_memory_s:
                     earlier = await own.find(
-                        channel, me, content, say.reply_to, since=delivery.stored_at, taken=posted
+                        channel, me, content, say.reply_to, since=delivery.first_at, taken=posted
                     )
                     if earlier:
                         return earlier

@@ -47,4 +47,8 @@ class Dead(Wire, frozen=True, kw_only=True):
     """Unix seconds."""
     headers: dict[str, str] = {}
     body: str = ""
-    """The original body, as text where it is UTF-8, else `base64:…`."""
+    """The original body, as text where it is UTF-8, else `base64:…`; of a very long one the beginning."""
+    sequence: int = 0
+    """Where it stood in its stream; 0 = not known."""
+    stored_at: float = 0.0
+    """When it was stored there, Unix seconds."""

@@ -116,14 +116,18 @@ class Stage:
         defaults: dict[str, Any] = {"turn": "t1", "character": "peter", "channel": channel}
         return message.Say(surface="discord", guild=self.guild["id"], text=text, **defaults | fields)
 
-    async def deliver(self, say: message.Say, *, age_s: float = 0.0, deliveries: int = 1) -> None:
-        """What the bus does with a `say` that was stored `age_s` ago."""
+    async def deliver(
+        self, say: message.Say, *, age_s: float = 0.0, deliveries: int = 1, buried_s: float = 0.0
+    ) -> None:
+        """What the bus does with a `say` that was stored `age_s` ago, and first `buried_s` before that."""
         (listen,) = self.services[say.character].listens
         delivery = job.Job(
             bus=self.bus,
             subject=subjects.parse(subjects.say("discord", say.character, say.turn)),
             deadline=time.time() + 60,
             stored_at=time.time() - age_s,
+            first_at=time.time() - age_s - buried_s,
+            repeated=buried_s > 0,
             sequence=1,
             deliveries=deliveries,
         )
@@ -372,6 +376,20 @@ async def test_a_redelivery_posts_nothing_twice_whatever_was_lost(monkeypatch: p
         requests = len(up.discord.rest.log)
         await up.deliver(say, deliveries=5, age_s=170)
         assert len(up.discord.rest.log) == requests  # the receipts say it all
+
+
+async def test_a_retried_dead_letter_is_not_posted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a new message of the stream, but what it says may stand in the channel for long."""
+    async with stage(monkeypatch, "peter") as up:
+        up.broker.refused = POSTED  # it died between the post and its receipt, and was buried
+        with pytest.raises(bus_errors.Retry):
+            await up.deliver(up.say("once"))
+        up.broker.refused = ""
+        up.discord.messages.nonce_memory_s = 0.0
+        for _ in range(2):
+            await up.deliver(up.say("once"), buried_s=150)
+        assert up.contents("peter") == ["once"]
+        assert len(await up.posted()) == 1
 
 
 async def test_equal_pieces_are_told_apart_in_the_history(monkeypatch: pytest.MonkeyPatch) -> None:

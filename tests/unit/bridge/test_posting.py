@@ -63,3 +63,12 @@ async def test_what_comes_too_late_is_not_posted(bus: fake.FakeBus) -> None:
     (undelivered,) = bus.published.values()
     assert isinstance(undelivered, message.Undelivered)
     assert (undelivered.reason, undelivered.turn) == ("expired", "t1")
+
+
+async def test_what_was_posted_in_time_is_not_late_when_it_comes_again(bus: fake.FakeBus) -> None:
+    """The broker forgot the ack, or somebody retried a dead letter: it was posted all the same."""
+    subject, again = posting.Posting(), delivery(bus)
+    await subject.post(say(expires_at=time.time() + 60), delivery(bus))
+    again.deliveries = 2
+    await subject.post(say(expires_at=time.time() - 60), again)
+    assert list(bus.published) == ["evt.message.posted.t1.0"]

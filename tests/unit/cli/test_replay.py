@@ -8,8 +8,7 @@ import pytest
 from rich.console import Console
 
 from svc import cli, errors
-from svc.cli import replay as command
-from svc.cli import sidebyside
+from svc.cli import age, sidebyside
 from svc.router import replay, rescore, settings, whatif
 from svc.wire import characters, tuning
 from tests.unit.cli import recorded
@@ -41,7 +40,7 @@ def test_what_makes_no_sense_is_said(
     ("text", "seconds"), [("30m", 1800.0), ("1.5h", 5400.0), ("90s", 90.0), ("1d", 86400.0)]
 )
 def test_ages(text: str, seconds: float) -> None:
-    assert command.age(text) == seconds
+    assert age.seconds("--since", text) == seconds
 
 
 def test_a_sampling_name_overrides_what_was_advised() -> None:
