@@ -27,10 +27,19 @@ CHANNELS_MAX = 2_000
 """Channels kept in memory; the least recently used is forgotten (the cache still has it)."""
 KIND = "conv_history"
 MARKER = "conv_restored"
-"""Exists as long as the cache has kept what we wrote."""
+"""In the cache: the revision of MISSED when it was last made whole. Gone = the cache lost everything."""
+MISSED = "history.missed"
+"""In STATE: a new revision whenever the cache misses a line. The process that knows which one may die."""
 
 Line = tuple[int, message.Utterance]
 """Sequence in the record, and what was said."""
+
+
+class Missed(msgspec.Struct, frozen=True):
+    """For whoever looks into STATE; that it was written is what counts."""
+
+    channel: str
+    line: str
 
 
 class Channels:
@@ -68,22 +77,26 @@ class Channels:
             self._dirty.discard(channel)
         else:
             self._dirty.add(channel)
+            # Before the message is acked: whoever writes this channel after us must not trust the cache.
+            await self._bus.state.put(MISSED, Missed(channel=channel, line=line.id))
 
     def forget(self, channel: str) -> None:
         """Somebody else may have written it since we last did: read it again."""
         self._lines.pop(channel, None)
 
     async def restore(self) -> int:
-        """Write every history of the record into a cache that lost them. Returns the lines written."""
-        kept = await self._cache.run(KIND, lambda client: client.exists(MARKER))
-        if kept is None or kept:
+        """Write all histories into a cache that lost or missed some. Returns the lines written."""
+        missed = await self._bus.state.get(MISSED)
+        wanted = str(missed.revision if missed else 0)
+        kept = await self._cache.run(KIND, _marker)
+        if kept is None or kept == wanted:
             return 0
         found: dict[str, list[Line]] = {}
         async for channel, line in recorded(self._bus):
             found.setdefault(channel, []).append(line)
         written = [await self._write(channel, lines[-LINES_MAX:]) for channel, lines in found.items()]
         if all(written):
-            await self._cache.run(KIND, lambda client: client.set(MARKER, b"1", ex=cache.TTL_S[KIND]))
+            await self._cache.run(KIND, lambda client: client.set(MARKER, wanted, ex=cache.TTL_S[KIND]))
         restored = sum(map(len, found.values()))
         if restored:
             log.info("restored %d lines of history from the record", restored)
@@ -124,6 +137,11 @@ class Channels:
             return True
 
         return bool(await self._cache.run(KIND, write))
+
+
+async def _marker(client: redis.asyncio.Redis) -> str:
+    found = await client.get(MARKER)
+    return found.decode() if isinstance(found, bytes) else found or ""
 
 
 def _by_id(lines: Iterable[Line]) -> dict[str, Line]:

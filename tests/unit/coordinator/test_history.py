@@ -127,6 +127,28 @@ async def test_what_a_cache_missed_while_it_was_away_is_written_later() -> None:
     assert await texts(room.channels(), "c") == ["line 1", "line 2", "line 3"]
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["kept", "lost"])
+async def test_a_line_the_cache_missed_outlives_the_process_that_knew(lost: bool) -> None:
+    room = setup.Room()
+    shared = room.redis.cache()
+    channels = history.Channels(room.bus, shared)
+    heard = [setup.heard(number, f"line {number}") for number in (1, 2)]
+    await record(room, *heard)
+    assert await channels.restore() == 2
+    await record(room, setup.heard(3, "line 3"))
+    room.redis.error = ConnectionError("gone")
+    stored = await room.bus.last(subjects.event("message", "heard", setup.heard(3, "").message, 0))
+    assert stored is not None
+    await channels.add(setup.CHANNEL, stored.sequence, history.of_heard(setup.heard(3, "line 3")))
+    room.redis.error = None
+    if lost:
+        room.redis.lose()
+    # It died; somebody else, who finds the cache well, writes the channel now.
+    after = room.channels()
+    assert await texts(after) == ["line 1", "line 2", "line 3"]
+    assert await after.restore() == 0
+
+
 async def test_forgetting_reads_what_others_wrote() -> None:
     room = setup.Room()
     one, two = room.channels(), room.channels()
