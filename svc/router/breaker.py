@@ -39,11 +39,12 @@ service in good health that says no."""
 def counts(error: errors.BusError) -> bool:
     """Whether an error speaks against the service that was called.
 
-    No reply and a full queue do, and refusals that mean trouble. A broker that can't be reached does not.
+    No reply does, and refusals that mean trouble. A full queue is no illness, and a broker that can't be
+    reached is somebody else's.
     """
     if isinstance(error, errors.Refused):
         return error.code in SICK
-    return isinstance(error, (errors.NoReply, errors.Overloaded))
+    return isinstance(error, errors.NoReply)
 
 
 class Breaker:

@@ -8,12 +8,14 @@ answer that comes later changes nothing.
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 import anyio
 import msgspec
 
+from svc import retry
 from svc.bus import api, calls, errors, subjects
 from svc.router import breaker
 from svc.wire import base, envelope
@@ -104,7 +106,7 @@ class Steps:
         n: int | str,
         within_s: float,
     ) -> R:
-        """An answer that nobody can do without; waits while the breaker is open.
+        """An answer that nobody can do without; waits for an open breaker, and a moment for a full queue.
 
         Raises Refused with the recorded code (`no_reply` and `overloaded` are the router's own words), and
         NotAccepted while the broker can't be reached.
@@ -113,15 +115,24 @@ class Steps:
         self._watch(wanted, request)
         if (data := self._scope.known(wanted)) is not None:
             return calls.unwrap(data, response)
-        guard = self._breakers[service]
-        if not await guard.wait(within_s):
-            return await self._refuse(wanted, NO_REPLY, f"{service} was left alone: {guard.reason}", response)
-        try:
-            return await self._call(guard, service, method, request, response, n=n, within_s=within_s)
-        except errors.Overloaded as error:
-            return await self._refuse(wanted, OVERLOADED, str(error), response)
-        except errors.NoReply as error:
-            return await self._refuse(wanted, NO_REPLY, str(error), response)
+        guard, deadline = self._breakers[service], time.monotonic() + within_s
+        times = 0
+        while True:
+            left = deadline - time.monotonic()
+            if not await guard.wait(left):
+                reason = f"{service} was left alone: {guard.reason}"
+                return await self._refuse(wanted, NO_REPLY, reason, response)
+            try:
+                return await self._call(guard, service, method, request, response, n=n, within_s=left)
+            except errors.NoReply as error:
+                return await self._refuse(wanted, NO_REPLY, str(error), response)
+            except errors.Overloaded as error:
+                # A burst passes in a moment; a queue that stays full is news for whoever waits.
+                times += 1
+                delay = retry.decide(breaker.POLICY, times, left_s=left, needed_s=breaker.FAIR_S)
+                if delay is None:
+                    return await self._refuse(wanted, OVERLOADED, str(error), response)
+                await self._sleep(delay)
 
     async def ask_or(
         self,
@@ -200,7 +211,7 @@ class Steps:
             answer = await self._bus.call(
                 service, method, request, response, turn=self._scope.turn, n=n, within_s=within_s
             )
-        except (errors.Refused, errors.NoReply, errors.Overloaded) as error:
+        except (errors.Refused, errors.NoReply) as error:
             if not breaker.counts(error):
                 guard.passed()
             elif within_s >= breaker.FAIR_S:

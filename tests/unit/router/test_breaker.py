@@ -87,7 +87,7 @@ def test_failures_of_calls_that_were_under_way_dont_count_twice() -> None:
     ("error", "counted"),
     [
         (errors.NoReply("x"), True),
-        (errors.Overloaded("x"), True),
+        (errors.Overloaded("x"), False),
         (errors.NotAccepted("the broker is away"), False),
         (errors.Refused("buried"), True),
         (errors.Refused("engine_unreachable"), True),

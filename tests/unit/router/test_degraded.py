@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import anyio
 import msgspec
 import pytest
@@ -161,18 +163,35 @@ async def test_a_gate_that_judges_something_else_is_not_believed() -> None:
     assert "judged something else" in ended.attempts[0].reason
 
 
-async def full(company: setup.Company) -> None:
-    """Let the model's queue refuse everything."""
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full queue is asked again at once."""
+    monkeypatch.setattr(breaker, "POLICY", dataclasses.replace(QUICK, max_attempts=breaker.THRESHOLD))
+
+
+async def full(company: setup.Company, times: int = 1_000) -> None:
+    """Let the model's queue refuse that many requests."""
     append = company.bus.broker.append
+    refused = 0
 
     async def refuse(subject: str, *args: object, **kwargs: object) -> int:
-        if subject.startswith("req.llm."):
+        nonlocal refused
+        if subject.startswith("req.llm.") and refused < times:
+            refused += 1
             raise errors.Overloaded(f"{subject}: the queue is full")
         return await append(subject, *args, **kwargs)  # type: ignore[arg-type]
 
     company.bus.broker.append = refuse  # type: ignore[method-assign]
 
 
+@pytest.mark.usefixtures("impatient")
+async def test_a_burst_that_passes_is_no_news() -> None:
+    company = setup.Company()
+    await full(company, times=2)
+    assert (await run(company, setup.a_turn())).outcome == "answered"
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_a_full_queue_is_said_in_character_once_a_minute_and_channel() -> None:
     company = setup.Company()
     await full(company)
@@ -189,6 +208,7 @@ async def test_a_full_queue_is_said_in_character_once_a_minute_and_channel() -> 
     assert await company.said("t2") == []
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_who_takes_over_a_busy_turn_says_the_same() -> None:
     company = setup.Company()
     await full(company)
@@ -210,6 +230,7 @@ async def test_who_takes_over_a_busy_turn_says_the_same() -> None:
     assert (await company.outcome("t1")).text == "Busy."
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_planned_turn_is_shed_without_a_word() -> None:
     company = setup.Company()
     await full(company)
