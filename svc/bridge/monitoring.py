@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import anyio
 import msgspec
 from aiohttp import web
 
-from svc.bridge import fresh, health, metrics, problem
-from svc.bus import api
+from svc.bridge import attendance, fresh, health, metrics, problem
+from svc.bus import api, streams
 from svc.bus import errors as bus_errors
 from svc.wire import status
 
@@ -17,18 +20,32 @@ HTTP_STATUS: dict[health.Status, int] = {"ok": 200, "degraded": 200, "off": 200,
 """A degraded service still answers, so nothing should restart it or route around it: 200, and the body and
 the Quahog-Status header say what is wrong. Down is 503."""
 
-Census = fresh.Fresh[tuple[status.Stats, ...]]
+Census = fresh.Fresh[health.Census]
 
 
 def census(bus: api.Bus) -> Census:
-    """Every instance of every service, at most CENSUS_S old. Raises NotAccepted while the broker is away."""
+    """Every instance and queue of every service, at most CENSUS_S old.
 
-    async def ask() -> tuple[status.Stats, ...]:
+    Raises NotAccepted while the broker is away.
+    """
+    seen = attendance.Attendance()
+
+    async def ask() -> health.Census:
         if not bus.connected():
             raise bus_errors.NotAccepted("The broker can't be reached: is nats-server running?")
-        return await bus.survey()
+        queues: dict[str, status.Queue] = {}
+        async with anyio.create_task_group() as tasks:
+            for name in streams.SERVICES:
+                tasks.start_soon(_count, bus, name, queues)
+            stats = await bus.survey()
+        return health.Census(stats, queues, seen.observe(stats, queues))
 
     return fresh.Fresh(ask, for_s=CENSUS_S)
+
+
+async def _count(bus: api.Bus, name: str, queues: dict[str, status.Queue]) -> None:
+    with contextlib.suppress(bus_errors.BusError), anyio.move_on_after(CENSUS_S):
+        queues[name] = await bus.queue(name)
 
 
 class Monitoring:
@@ -57,7 +74,7 @@ class Monitoring:
 
     async def metrics(self, request: web.Request) -> web.Response:
         """Prometheus text, or JSON when Accept wants that. The bridge's own ride on the router's."""
-        stats = await self.census.get()
+        stats = (await self.census.get()).stats
         found = health.pick(self.name, stats)
         if self.name == "router":
             found += health.pick("bridge", stats)
@@ -68,7 +85,7 @@ class Monitoring:
 
     async def config(self, request: web.Request) -> web.Response:
         """The effective settings, without secrets: those of the oldest process, and those of each."""
-        found = health.pick(self.name, await self.census.get())
+        found = health.pick(self.name, (await self.census.get()).stats)
         if not found and not health.is_character(self.name):
             raise problem.Problem(
                 503, "down", f"No {self.name} process answers.", "GET /health on this port says more."

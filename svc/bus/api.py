@@ -135,6 +135,13 @@ class Bus(Protocol):
         """Everything stored that carries this turn's id, in order of store time."""
         ...
 
+    async def queue(self, service: str) -> status.Queue:
+        """How many requests of a service wait, and how many are being worked on: one cheap request.
+
+        Raises NotAccepted.
+        """
+        ...
+
     async def turn_record(self, turn: str) -> record.TurnRecord:
         """One turn read back from the record."""
         ...

@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from svc.bus import api, limits, streams
+from svc.wire import status
 
 EXPECT = "Nats-Expected-Last-Subject-Sequence"
 """Header of once-per-subject: 0 = this subject has never been written."""
@@ -45,6 +46,15 @@ class Subscription(Protocol):
 
 class Puller(Protocol):
     """Takes single messages of one consumer; several slots may wait at once."""
+
+    @property
+    def active(self) -> bool | None:
+        """Of a pinned consumer: whether it is this process that is served. None: nobody is, or all are."""
+        ...
+
+    def follow(self, leader: Puller) -> None:
+        """Take nothing while another process than this is served by `leader`."""
+        ...
 
     async def next(self) -> Delivery | None:
         """The next message, or None after a few seconds without one."""
@@ -81,6 +91,10 @@ class Broker(Protocol):
 
     async def read(self, stream: str, sequence: int) -> api.Message | None:
         """The message in that place of a stream."""
+        ...
+
+    async def queue(self, stream: str) -> status.Queue:
+        """What a work queue holds. Raises NotAccepted."""
         ...
 
     async def delete(self, stream: str, sequence: int) -> bool:

@@ -103,6 +103,9 @@ class Connection:
     async def messages(self, turn: str) -> list[api.Message]:
         return await history.messages(self.broker, turn)
 
+    async def queue(self, service: str) -> wire_status.Queue:
+        return await self.broker.queue(f"WORK_{service}")
+
     async def turn_record(self, turn: str) -> record.TurnRecord:
         return await history.turn_record(self.broker, turn)
 

@@ -21,6 +21,7 @@ from nats.aio import client
 from nats.aio import msg as nats_msg
 
 from svc.bus import api, broker, errors, follow, limits, pull, streams
+from svc.wire import status
 
 log = logging.getLogger(__name__)
 
@@ -239,6 +240,16 @@ class JetStream:
         try:
             await self.administer(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
         except streams.ApiError as error:
+    async def queue(self, stream: str) -> status.Queue:
+        consumers = (await self.administer(f"CONSUMER.LIST.{stream}", {})).get("consumers") or ()
+        if not consumers:  # nobody has ever worked on it
+            info = await self.administer(f"STREAM.INFO.{stream}", {})
+            return status.Queue(waiting=info["state"]["messages"])
+        return status.Queue(
+            waiting=sum(one["num_pending"] for one in consumers),
+            working=sum(one["num_ack_pending"] for one in consumers),
+        )
+
             if error.code not in NOT_THERE:
                 raise
             return False

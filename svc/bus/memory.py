@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 import anyio
 
 from svc.bus import api, broker, errors, limits, streams, subjects
+from svc.wire import status
 
 PULL_S = 0.5
 """Long enough not to spin, short enough for tests."""
@@ -34,6 +35,8 @@ class _Durable:
     consumer: streams.Consumer
     cursor: int = 0
     pending: dict[int, _Stored] = dataclasses.field(default_factory=dict)
+    pinned: _Puller | None = None
+    """Who is served, where only one is."""
 
 
 class Memory:
@@ -132,6 +135,12 @@ class Memory:
     async def read(self, stream: str, sequence: int) -> api.Message | None:
         await anyio.lowlevel.checkpoint()
         return self._streams[stream].get(sequence)
+
+    async def queue(self, stream: str) -> status.Queue:
+        await anyio.lowlevel.checkpoint()
+        mine = [durable for durable in self._durables.values() if durable.consumer.stream == stream]
+        working = sum(len(durable.pending) for durable in mine)
+        return status.Queue(waiting=len(self._streams[stream]) - working, working=working)
 
     async def delete(self, stream: str, sequence: int) -> bool:
         await anyio.lowlevel.checkpoint()
@@ -287,18 +296,41 @@ class _Subscription:
 
 
 class _Puller:
+    """A pin never runs out here: all processes are this one."""
+
     def __init__(self, source: Memory, durable: _Durable) -> None:
         self._memory = source
         self._durable = durable
+        self._leader: broker.Puller | None = None
         self._stopping = False
+
+    @property
+    def active(self) -> bool | None:
+        return self._durable.pinned is self if self._durable.pinned else None
+
+    def follow(self, leader: broker.Puller) -> None:
+        self._leader = leader
 
     async def next(self) -> broker.Delivery | None:
         with anyio.move_on_after(PULL_S):
             while not self._stopping:
-                if delivery := self._memory.take(self._durable):
+                if self._may_take() and (delivery := self._memory.take(self._durable)):
+                    if self._durable.consumer.pinned:
+                        self._durable.pinned = self
                     return delivery
                 await self._memory.changed()
         return None
 
+    def _may_take(self) -> bool:
+        if self._leader is not None and self._leader.active is False:
+            self._release()
+            return False
+        return self.active is not False
+
+    def _release(self) -> None:
+        if self.active:
+            self._durable.pinned = None
+
     async def stop(self) -> None:
         self._stopping = True
+        self._release()

@@ -110,12 +110,18 @@ def _consumers() -> str:
             " ".join(f"`{subject}`" for subject in consumer.filters),
             f"{consumer.ack_wait_s:g} s",
             str(consumer.max_ack_pending),
-            "pinned" if consumer.pinned else "shared",
+            _members(consumer),
         )
         for consumer in (*streams.CONSUMERS, streams.consumer("discord-CHARACTER"))
     ]
     columns = ("consumer", "stream", "filter", "ack wait", "in progress", "members")
     return _table("Consumers (queue groups)", columns, rows)
+
+
+def _members(consumer: streams.Consumer) -> str:
+    if not consumer.pinned:
+        return "shared"
+    return f"pinned, with `{consumer.follows}`" if consumer.follows else "pinned"
 
 
 def _limits() -> str:

@@ -19,7 +19,7 @@ import msgspec
 import nats.errors
 from nats.aio import msg as nats_msg
 
-from svc.bus import api, broker, errors, limits, streams
+from svc.bus import api, broker, errors, limits, pin, streams
 
 if TYPE_CHECKING:
     from svc.bus import jetstream
@@ -31,6 +31,7 @@ GRACE_S = 1.0
 PAUSE_S = 0.25
 """After an answer that says the consumer can't serve now (it moves, or is gone), or while not connected."""
 DRAIN_S = 1.0
+PIN_ID = "Nats-Pin-Id"
 WRONG_PIN = "423"
 NOTHING = {"408", "404"}
 
@@ -49,7 +50,8 @@ class Puller:
         self._expires_s = limits.PINNED_PULL_S if consumer.pinned else limits.PULL_S
         self._inbox = jet.nc.new_inbox()
         self._waiting: collections.deque[asyncio.Future[broker.Delivery | None]] = collections.deque()
-        self._pin = ""
+        self._pin = pin.Pin(jet, consumer) if consumer.pinned else None
+        self._leader: broker.Puller | None = None
         self._broken = False
         """The server said that it can't serve this consumer: it moves, or somebody deleted it."""
         self._stopping = False
@@ -62,6 +64,13 @@ class Puller:
         puller._subscription = await jet.nc.subscribe(puller._inbox, cb=puller._arrived)
         return puller
 
+    @property
+    def active(self) -> bool | None:
+        return self._pin.active if self._pin else None
+
+    def follow(self, leader: broker.Puller) -> None:
+        self._leader = leader
+
     async def next(self) -> broker.Delivery | None:
         if self._broken:
             await self._mend()
@@ -71,6 +80,12 @@ class Puller:
             # A pull that waits in the send buffer would take a message when nobody has a slot for it.
             await anyio.sleep(PAUSE_S)
             return None
+        if self._pin is not None:
+            await self._pin.look()
+            if self._leader is not None and self._leader.active is False:
+                await self._pin.release()
+                await anyio.sleep(PAUSE_S)
+                return None
         loop = asyncio.get_running_loop()
         future: asyncio.Future[broker.Delivery | None] = loop.create_future()
         self._waiting.append(future)
@@ -96,22 +111,24 @@ class Puller:
 
     def _request(self) -> bytes:
         request: dict[str, Any] = {"batch": 1, "expires": int(self._expires_s * streams.NANO)}
-        if self._consumer.pinned:
+        if self._pin is not None:
             request["group"] = streams.PIN_GROUP
-            if self._pin:
-                request["id"] = self._pin
+            if self._pin.id:
+                request["id"] = self._pin.id
         return msgspec.json.encode(request)
 
     async def _arrived(self, message: nats_msg.Msg) -> None:
         headers = message.headers or {}
-        if status := headers.get("Status"):
-            if status == WRONG_PIN:
-                self._pin = ""
+        if not message.reply:  # what the server says itself; a header `Status` anybody can write
+            status = headers.get("Status", "")
+            if status == WRONG_PIN and self._pin is not None:
+                self._pin.lost()
             elif status not in NOTHING:
                 self._broken = True
             self._hand_out(None)
             return
-        self._pin = headers.get("Nats-Pin-Id", self._pin)
+        if self._pin is not None and (given := headers.get(PIN_ID)):
+            self._pin.won(given)
         delivery = parse(message)
         if self._stopping or not self._hand_out(delivery):
             await self._jet.nak(delivery)
@@ -143,6 +160,8 @@ class Puller:
                 contextlib.suppress(nats.errors.Error, TimeoutError),
             ):
                 await self._subscription.drain()
+            if self._pin is not None:
+                await self._pin.release()
 
 
 def _resolve(future: asyncio.Future[broker.Delivery | None], value: broker.Delivery | None) -> None:

@@ -57,6 +57,7 @@ class Server:
         self._slots: dict[str, int] = {}
         self._stopping = False
         self._idle = anyio.Event()
+        self._pullers: dict[str, broker.Puller] = {}
         for answer in served.answers:
             consumer = streams.consumer_of(served.name, answer.method).name
             chain = middleware.chain_for_answer(
@@ -81,15 +82,17 @@ class Server:
 
         `ready` is called once every consumer is being pulled.
         """
-        responder = status.Responder(self._broker, self._bus.instance, self._service, self._tallies)
+        responder = status.Responder(
+            self._broker, self._bus.instance, self._service, self._tallies, self._pinned
+        )
         async with responder.answering(), anyio.create_task_group() as tasks:
-            pullers = []
             for name in self._chains:
                 consumer = streams.consumer(name)
                 # A pinned process whose pulls are all busy looks dead to the server: one slot to spare.
                 slots = self._slots[name] + (1 if consumer.pinned else 0)
-                puller = await self._broker.puller(consumer)
-                pullers.append(puller)
+                puller = self._pullers[name] = await self._broker.puller(consumer)
+                if leader := self._pullers.get(consumer.follows):
+                    puller.follow(leader)
                 permits = asyncio.Semaphore(IDLE_PULLS)
                 for _ in range(slots):
                     tasks.start_soon(self._loop, puller, permits, consumer)
@@ -98,7 +101,7 @@ class Server:
             await stop.wait()
             self._stopping = True
             async with anyio.create_task_group() as stopping:
-                for puller in pullers:
+                for puller in self._pullers.values():
                     stopping.start_soon(puller.stop)
             with anyio.move_on_after(limits.STOP_S):
                 if self._running:
@@ -107,6 +110,10 @@ class Server:
 
     async def _loop(
         self,
+    def _pinned(self, consumer: str) -> bool | None:
+        """Whether this process is the one that works off a pinned consumer; None: nobody is yet."""
+        return self._pullers[consumer].active if consumer in self._pullers else None
+
         puller: broker.Puller,
         permits: asyncio.Semaphore,
         consumer: streams.Consumer,

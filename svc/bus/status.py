@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import datetime
 import importlib.metadata
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import msgspec
@@ -51,12 +51,19 @@ class Responder:
     """Answers for one service of this process."""
 
     def __init__(
-        self, source: broker.Broker, instance: str, served: service.Service, tallies: dict[str, Tally]
+        self,
+        source: broker.Broker,
+        instance: str,
+        served: service.Service,
+        tallies: dict[str, Tally],
+        pinned: Callable[[str], bool | None],
     ) -> None:
         self._broker = source
         self._instance = instance
         self._service = served
         self._tallies = tallies
+        self._pinned = pinned
+        """Whether this process is the one that works off the consumer of that name."""
         self._started = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         self._outbox: list[tuple[str, bytes]] = []
         self._wake = anyio.Event()
@@ -145,10 +152,12 @@ class Responder:
 
     def _endpoint(self, name: str, tally: Tally) -> status.Endpoint:
         answered = any(answer.method == name for answer in self._service.answers)
+        group = streams.consumer_of(self._service.name, name) if answered else None
         return status.Endpoint(
             name=name,
             subject=self._subject(name) if answered else name,
-            queue_group=streams.consumer_of(self._service.name, name).name if answered else "",
+            queue_group=group.name if group else "",
+            data=status.Pin(pinned=self._pinned(group.name)) if group and group.pinned else None,
             num_requests=tally.requests,
             num_errors=tally.failures,
             last_error=tally.last_error,

@@ -156,6 +156,8 @@ class Consumer:
     """Delivered more often than this without success, a message is buried."""
     pinned: bool = False
     """Only one process at a time is served; another takes over when it stops pulling."""
+    follows: str = ""
+    """A pinned consumer that must be served in the same process as this one."""
 
     def config(self) -> dict[str, Any]:
         config: dict[str, Any] = {
@@ -185,7 +187,7 @@ class Consumer:
 PIN_GROUP = "gpu"
 
 
-def _model(method: str, slots: int) -> Consumer:
+def _model(method: str, slots: int, follows: str = "") -> Consumer:
     """What a model process may hold is what it has slots for: the spare pull that keeps its pin must stay
     open, and would not if the server answered it with one message more."""
     return Consumer(
@@ -195,13 +197,14 @@ def _model(method: str, slots: int) -> Consumer:
         ack_wait_s=limits.MODEL_ACK_WAIT_S,
         max_ack_pending=slots,
         pinned=True,
+        follows=follows,
     )
 
 
 CONSUMERS = (
     *(Consumer(name, f"WORK_{name}", (f"req.{name}.>",)) for name in RECOMPUTABLE),
     _model("generate", limits.MODEL_SLOTS),
-    _model("banter", limits.BANTER_SLOTS),
+    _model("banter", limits.BANTER_SLOTS, follows="llm-generate"),
     Consumer("llm-embed", "WORK_llm", ("req.llm.embed.>",)),
     Consumer("router-turns", "TURNS", ("turn.user.>",), deliveries_max=limits.PATIENCE_MAX),
     Consumer("router-plans", "PLANS", ("turn.organic.>", "turn.idle.>"), deliveries_max=limits.PATIENCE_MAX),

@@ -27,6 +27,13 @@ class Vitals(Wire, frozen=True, kw_only=True):
     """Effective settings without secrets."""
 
 
+class Pin(Wire, frozen=True, kw_only=True, omit_defaults=False):
+    """`data` of an endpoint that one process at a time works off."""
+
+    pinned: bool | None = None
+    """Whether this process is the one; null while nobody is, and the next message decides."""
+
+
 class Endpoint(Wire, frozen=True, kw_only=True, omit_defaults=False):
     """One method of one instance, with ADR-32's field names."""
 
@@ -40,6 +47,17 @@ class Endpoint(Wire, frozen=True, kw_only=True, omit_defaults=False):
     """Nanoseconds in all."""
     average_processing_time: int = 0
     """Nanoseconds."""
+    data: Pin | None = None
+    """Null where every process takes its share."""
+
+
+class Queue(Wire, frozen=True, kw_only=True, omit_defaults=False):
+    """Requests of one service that nobody has answered yet."""
+
+    waiting: int = 0
+    """Not handed to any process."""
+    working: int = 0
+    """Handed out, or on the way back from who could not do it."""
 
 
 class Stats(Wire, frozen=True, kw_only=True, omit_defaults=False):

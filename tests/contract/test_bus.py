@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import anyio
 import pytest
 
 from svc.bus import broker, connection, errors, job, limits, schedule, serve, service, streams, subjects
-from svc.wire import base, characters, envelope, message, quality, tuning, turn
+from svc.wire import base, characters, envelope, llm, message, quality, status, tuning, turn
 
 pytestmark = pytest.mark.anyio
 
@@ -348,6 +348,129 @@ async def test_follow_may_begin_some_messages_back(bus: connection.Connection) -
                 async for item in messages:
                     assert subjects.parse(item.subject).turn == first
                     break
+
+
+class Writer:
+    """A model service whose handlers wait."""
+
+    def __init__(self) -> None:
+        self.turns: list[str] = []
+        self.go = anyio.Event()
+
+    async def generate(self, _request: llm.GenerateRequest, job_: job.Job) -> llm.Generation:
+        self.turns.append(job_.subject.turn)
+        await self.go.wait()
+        return llm.Generation(candidates=(), model="none")
+
+    def service(self) -> service.Service:
+        slots = {"generate": limits.MODEL_SLOTS, "banter": limits.BANTER_SLOTS}
+        return service.Service(
+            name="llm",
+            answers=tuple(
+                service.Answer(method, llm.GenerateRequest, llm.Generation, self.generate, number, paid=True)
+                for method, number in slots.items()
+            ),
+        )
+
+
+async def write(bus: connection.Connection, method: str, turn_id: str) -> None:
+    request = llm.GenerateRequest(character="peter", messages=())
+    await bus.call("llm", method, request, llm.Generation, turn=turn_id, within_s=20)
+
+
+async def until(what: Callable[[], bool]) -> None:
+    with anyio.fail_after(15):
+        while not what():
+            await anyio.sleep(0.02)
+
+
+async def pinned(bus: connection.Connection, method: str) -> dict[str, bool | None]:
+    """What each model process says of itself."""
+    found = {}
+    for one in await bus.survey(0.1):
+        for endpoint in one.endpoints:
+            if endpoint.name == method:
+                assert endpoint.data is not None
+                found[one.id] = endpoint.data.pinned
+    return found
+
+
+async def test_a_queue_is_counted(bus: connection.Connection) -> None:
+    writer = Writer()
+    assert await bus.queue("llm") == status.Queue()
+    async with anyio.create_task_group() as tasks:
+        for number in range(limits.MODEL_SLOTS + 3):
+            tasks.start_soon(write, bus, "generate", f"q{number}")
+        with anyio.fail_after(5):
+            while await bus.queue("llm") != status.Queue(waiting=limits.MODEL_SLOTS + 3):
+                await anyio.sleep(0.02)
+        async with serving(bus, writer.service()):
+            await until(lambda: len(writer.turns) == limits.MODEL_SLOTS)
+            assert await bus.queue("llm") == status.Queue(waiting=3, working=limits.MODEL_SLOTS)
+            writer.go.set()
+            with anyio.fail_after(5):
+                while await bus.queue("llm") != status.Queue():
+                    await anyio.sleep(0.02)
+
+
+async def test_one_model_process_does_all_the_work_and_says_so_and_another_takes_over(
+    bus: connection.Connection,
+) -> None:
+    """Both kinds of work, too: what one process is given for users, no other is given for banter."""
+    other = connection.Connection(bus.broker, "other")
+    writers = {bus.instance: Writer(), other.instance: Writer()}
+    for writer in writers.values():
+        writer.go.set()
+    async with serving(other, writers[other.instance].service()):
+        async with serving(bus, writers[bus.instance].service()):
+            assert set((await pinned(bus, "generate")).values()) == {None}
+            for number in range(4):
+                await write(bus, "generate", f"p{number}")
+            active = next(name for name, writer in writers.items() if writer.turns)
+            idle = next(name for name in writers if name != active)
+            with anyio.fail_after(10):
+                while await pinned(bus, "generate") != {active: True, idle: False}:
+                    await anyio.sleep(0.05)
+            for number in range(4):
+                await write(bus, "banter", f"b{number}")
+            assert len(writers[active].turns) == 8
+        await write(bus, "generate", "after")
+        await write(bus, "banter", "after")
+        assert await pinned(bus, "generate") == {other.instance: True}
+    assert writers[other.instance].turns[-2:] == ["after", "after"]
+
+
+async def test_banter_moves_to_the_process_that_works_for_users(bus: connection.Connection) -> None:
+    async def process() -> tuple[broker.Puller, broker.Puller]:
+        users = await bus.broker.puller(streams.consumer("llm-generate"))
+        banter = await bus.broker.puller(streams.consumer("llm-banter"))
+        banter.follow(users)
+        return users, banter
+
+    async def taken(puller: broker.Puller) -> str:
+        while (delivery := await puller.next()) is None:
+            pass
+        await bus.broker.ack(delivery)
+        return subjects.parse(delivery.message.subject).turn
+
+    async def send(method: str, turn_id: str) -> None:
+        await bus.publish(subjects.request("llm", method, turn_id), characters.ListRequest())
+
+    (users, banter), (other_users, other_banter) = await process(), await process()
+    with anyio.fail_after(20):
+        await send("banter", "b0")
+        assert await taken(banter) == "b0"
+        await send("generate", "g0")
+        assert await taken(other_users) == "g0"
+        while users.active is not False:
+            assert await users.next() is None
+        await send("banter", "b1")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(taken, banter)
+            assert await taken(other_banter) == "b1"
+            tasks.cancel_scope.cancel()
+    for puller in (users, banter, other_users, other_banter):
+        await puller.stop()
 
 
 async def test_survey_finds_everybody(bus: connection.Connection) -> None:

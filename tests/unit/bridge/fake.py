@@ -12,7 +12,7 @@ import anyio.lowlevel
 import msgspec
 from anyio.streams import memory
 
-from svc.bus import api, subjects
+from svc.bus import api, errors, subjects
 from svc.wire import base, record, status
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -40,6 +40,7 @@ class FakeBus:
         self.instance = "fake"
         self.answers: dict[tuple[str, str], Handler] = {}
         self.stats: tuple[status.Stats, ...] = ()
+        self.queues: dict[str, status.Queue] = {}
         self.records: dict[str, record.TurnRecord] = {}
         self.calls: list[Call] = []
         self.published: dict[str, msgspec.Struct] = {}
@@ -121,6 +122,12 @@ class FakeBus:
         self.surveys += 1
         await anyio.sleep(0.01)
         return self.stats
+
+    async def queue(self, service: str) -> status.Queue:
+        await anyio.lowlevel.checkpoint()
+        if service not in self.queues:
+            raise errors.NotAccepted("no such queue")
+        return self.queues[service]
 
     async def turn_record(self, turn: str) -> record.TurnRecord:
         return self.records.get(turn, record.TurnRecord(turn=turn, found=False))

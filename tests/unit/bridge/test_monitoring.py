@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import anyio
+import msgspec
 import pytest
 
-from svc.bridge import health, metrics
+from svc.bridge import attendance, health, metrics
 from svc.wire import status
 from tests.unit.bridge import fake, setup
 
@@ -112,16 +113,65 @@ async def test_services_health_lists_everything(bus: fake.FakeBus) -> None:
 
 def test_overall_is_down_only_without_an_essential_service() -> None:
     every = tuple(setup.stats(name) for name in health.SERVICES)
-    assert health.overall(every).status == "ok"
+    assert health.overall(health.Census(every)).status == "ok"
     for one in every:
         rest = tuple(other for other in every if other is not one)
         wanted = "down" if one.name in health.ESSENTIAL else "degraded"
-        assert health.overall(rest).status == wanted, one.name
+        assert health.overall(health.Census(rest)).status == wanted, one.name
 
 
 def test_some_instances_down_is_degraded() -> None:
     found = (setup.stats("llm", id_="a"), setup.stats("llm", "down", "no model", id_="b"))
-    assert health.report("llm", found).status == "degraded"
+    assert health.report("llm", health.Census(found)).status == "degraded"
+
+
+def model(id_: str, pinned: bool | None) -> status.Stats:
+    """A model process that has the pin, or another has it, or nobody."""
+    endpoint = status.Endpoint(name="generate", subject="s", queue_group="q", data=status.Pin(pinned=pinned))
+    return msgspec.structs.replace(setup.stats("llm", id_=id_), endpoints=(endpoint,))
+
+
+async def test_who_is_active_and_what_waits_is_shown_and_standing_by_is_no_fault(bus: fake.FakeBus) -> None:
+    bus.stats = (*bus.stats[:1], model("a", True), model("b", False), *bus.stats[2:])
+    bus.queues = {"llm": status.Queue(waiting=7, working=5)}
+    async with setup.client(bus, "llm") as client:
+        body = await (await client.get("/health")).json()
+    assert (body["status"], body["waiting"], body["working"]) == ("ok", 7, 5)
+    assert {one["id"]: one["active"] for one in body["instances"]} == {"a": True, "b": False}
+    async with setup.client(bus) as client:
+        everything = await (await client.get("/services/health")).json()
+    reports = {one["service"]: one for one in everything["services"]}
+    assert (reports["llm"]["waiting"], reports["bridge"]["waiting"]) == (7, None)
+    assert reports["router"]["instances"][0]["active"] is None
+
+
+@pytest.mark.parametrize(
+    ("pins", "waiting", "lacks"),
+    [
+        ((True, False), 3, False),
+        ((None, None), 0, False),  # nobody has asked anything yet
+        ((None, None), 1, True),
+        ((False,), 0, True),  # somebody has the pin who doesn't answer
+        ((), 1, False),  # then it is down anyway
+    ],
+)
+def test_a_takeover_is_no_fault_but_a_lasting_gap_is(
+    pins: tuple[bool | None, ...], waiting: int, lacks: bool
+) -> None:
+    now = 100.0
+    seen = attendance.Attendance(lambda: now)
+    found = tuple(model(str(number), pin) for number, pin in enumerate(pins))
+    queues = {"llm": status.Queue(waiting=waiting)}
+
+    def status_now() -> str:
+        return health.report("llm", health.Census(found, queues, seen.observe(found, queues))).status
+
+    well = "ok" if found else "down"
+    assert status_now() == well
+    now += health.TAKEOVER_S + 1
+    assert status_now() == ("degraded" if lacks else well)
+    seen.observe((model("a", True),), queues)
+    assert status_now() == well  # what is over is forgotten
 
 
 def test_exposition_groups_families_and_escapes_labels() -> None:
