@@ -236,10 +236,6 @@ class JetStream:
     def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
         return follow.scan(self, stream, patterns)
 
-    async def delete(self, stream: str, sequence: int) -> bool:
-        try:
-            await self.administer(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
-        except streams.ApiError as error:
     async def queue(self, stream: str) -> status.Queue:
         consumers = (await self.administer(f"CONSUMER.LIST.{stream}", {})).get("consumers") or ()
         if not consumers:  # nobody has ever worked on it
@@ -250,6 +246,10 @@ class JetStream:
             working=sum(one["num_ack_pending"] for one in consumers),
         )
 
+    async def delete(self, stream: str, sequence: int) -> bool:
+        try:
+            await self.administer(f"STREAM.MSG.DELETE.{stream}", {"seq": sequence})
+        except streams.ApiError as error:
             if error.code not in NOT_THERE:
                 raise
             return False

@@ -55,9 +55,9 @@ class Server:
         """What this process works on, by consumer and sequence."""
         self._chains: dict[str, dict[str, middleware.Work[None]]] = {}
         self._slots: dict[str, int] = {}
+        self._pullers: dict[str, broker.Puller] = {}
         self._stopping = False
         self._idle = anyio.Event()
-        self._pullers: dict[str, broker.Puller] = {}
         for answer in served.answers:
             consumer = streams.consumer_of(served.name, answer.method).name
             chain = middleware.chain_for_answer(
@@ -108,12 +108,12 @@ class Server:
                     await self._idle.wait()
             tasks.cancel_scope.cancel()
 
-    async def _loop(
-        self,
     def _pinned(self, consumer: str) -> bool | None:
         """Whether this process is the one that works off a pinned consumer; None: nobody is yet."""
         return self._pullers[consumer].active if consumer in self._pullers else None
 
+    async def _loop(
+        self,
         puller: broker.Puller,
         permits: asyncio.Semaphore,
         consumer: streams.Consumer,
