@@ -13,6 +13,9 @@ BODY_BYTES_MAX = 512 * 1024
 """Largest body: a prompt of 8,192 tokens with history and passages is under 100 KiB."""
 WORK_MSGS_MAX = 5_000
 """Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
+MODEL_WAITING_MAX = 100
+"""The same for the model, where waiting is long: five at once, 4 s each, and the last of 100 is done after
+80 s, just inside `TURN_S`. Whoever comes later is told at once instead of being refused 90 s later."""
 WORK_BYTES_MAX = 64 * MIB
 """The same bound in bytes: 5,000 prompts of 13 KiB."""
 RECORD_BYTES_MAX = 2_048 * MIB

@@ -89,7 +89,7 @@ def _work(service: str) -> Stream:
         durability="async",
         max_age_s=limits.WORK_AGE_S,
         max_bytes=limits.WORK_BYTES_MAX,
-        max_msgs=limits.WORK_MSGS_MAX,
+        max_msgs=limits.MODEL_WAITING_MAX if service == "llm" else limits.WORK_MSGS_MAX,
         republish=("req.>", "log.>"),
     )
 
@@ -224,7 +224,7 @@ def consumer(name: str) -> Consumer:
     if found := CONSUMER_BY_NAME.get(name):
         return found
     surface, _, character = name.partition("-")
-    if surface == "discord" and character:
+    if surface == "discord" and subjects.TOKEN.fullmatch(character):
         filters = (f"say.discord.{character}.>",)
         return Consumer(name, "SAY", filters, deliveries_max=limits.PATIENCE_MAX)
     raise errors.ConfigError(f"no consumer named {name!r}: add it to svc/bus/streams.py")

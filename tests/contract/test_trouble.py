@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from svc.bus import connection, errors, jetstream, job, limits, serve, service, subjects
+from svc.bus import connection, errors, jetstream, job, limits, serve, service, streams, subjects
 from svc.wire import characters, message, turn
 from tests import servers
 from tests.contract import test_bus
@@ -93,6 +94,26 @@ async def test_a_deleted_consumer_comes_back(server: servers.NatsServer) -> None
     async with connected(server) as bus, test_bus.serving(bus, adviser.service()):
         await jet_of(bus).administer("CONSUMER.DELETE.WORK_tuning.tuning", {})
         assert (await adviser.ask(bus, "beer", "after", within_s=15)).arm == "beer-1"
+
+
+async def test_a_lower_bound_reaches_a_queue_that_is_there_and_takes_nothing_away(
+    server: servers.NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def put(number: int) -> bool:
+        return await bus.publish(subjects.request("llm", "generate", f"w{number}"), characters.ListRequest())
+
+    async with connected(server) as bus:
+        for number in range(5):
+            assert await put(number)
+        lower = [
+            dataclasses.replace(stream, max_msgs=3) if stream.name == "WORK_llm" else stream
+            for stream in streams.STREAMS
+        ]
+        monkeypatch.setattr(streams, "STREAMS", tuple(lower))
+        await bus.broker.ensure()
+        with pytest.raises(errors.Overloaded):
+            await put(5)
+        assert (await bus.queue("llm")).waiting == 5
 
 
 async def test_a_call_doesnt_outlive_its_time_while_the_broker_is_away(server: servers.NatsServer) -> None:

@@ -145,6 +145,12 @@ def test_a_stream_spells_its_options_out(stream: streams.Stream) -> None:
     assert stream.why
 
 
+def test_nobody_waits_for_the_model_longer_than_for_a_turn() -> None:
+    bounds = {stream.name: stream.max_msgs for stream in streams.STREAMS if stream.retention == "workqueue"}
+    assert bounds.pop("WORK_llm") == limits.MODEL_WAITING_MAX
+    assert set(bounds.values()) == {limits.WORK_MSGS_MAX}
+
+
 def test_a_consumer_spells_its_options_out() -> None:
     config = streams.consumer("llm-generate").config()
     assert config["filter_subject"] == "req.llm.generate.>"
