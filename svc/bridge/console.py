@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from typing import Annotated
@@ -22,6 +23,7 @@ CAST_S = 5.0
 CALL_S = 5.0
 """A person waits for the page; after this an error is better than a blank."""
 TO_MAX = 16
+SEEN = re.compile(r"[0-9]{1,18}", re.ASCII)
 LOCAL = "local"
 """Identity of whoever sits here; POST /orchestrate has the same. The name they give is only shown."""
 
@@ -124,7 +126,7 @@ class Console:
         """
         channel = channel_id(request.query.get("channel", CHANNEL))
         since = request.headers.get("Last-Event-ID") or request.query.get("since", "")
-        seen = int(since) if since.isascii() and since.isdigit() else None
+        seen = int(since) if SEEN.fullmatch(since) else None
         try:
             with self.feed.watch(channel, seen) as viewer:
                 body_ = base.encode(Ready(channel=channel, resumed=viewer.resumed))

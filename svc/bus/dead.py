@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import msgspec
 
-from svc.bus import api, broker, errors, limits, middleware, streams, subjects
+from svc.bus import api, broker, errors, limits, middleware, streams, subjects, trace
 from svc.wire import base, envelope, message, turn
 
 STREAM = "DEAD"
@@ -140,7 +140,7 @@ async def _store_again(source: broker.Broker, letter: Letter, subject: subjects.
 
 def _trace(letter: Letter) -> dict[str, str]:
     """The one header of the original worth keeping: its deadline is over, and others command the broker."""
-    given = letter.dead.headers.get(broker.TRACEPARENT, "")
+    given = trace.given(letter.dead.headers)
     return {broker.TRACEPARENT: given} if given else {}
 
 

@@ -174,7 +174,7 @@ async def _batches(
             message = None
             with anyio.move_on_after(limits.PULL_S + pull.GRACE_S):
                 message = await arrived.receive()
-            status = (message.headers or {}).get("Status") if message else GONE
+            status = _status(message) if message else GONE
             if status in ENDED:
                 if not wait:
                     return
@@ -183,6 +183,11 @@ async def _batches(
                 yield None
                 return
             yield message
+
+
+def _status(message: nats_msg.Msg) -> str:
+    """What the server says itself. A stored message may have such a header too, but can be acked."""
+    return "" if message.reply else (message.headers or {}).get("Status", GONE)
 
 
 async def _ephemeral(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
 
 from svc.bus import api, broker, subjects
 from svc.wire import base, envelope, record, turn
+
+log = logging.getLogger(__name__)
 
 STREAMS = ("TURNS", "PLANS", "RECORD", "LOG", "SAY", "DEAD")
 
@@ -26,10 +31,13 @@ async def turn_record(source: broker.Broker, turn_id: str) -> record.TurnRecord:
 
 
 def assemble(turn_id: str, stored: list[api.Message]) -> record.TurnRecord:
-    """Put a turn's messages together; pure, so it also works on an exported turn."""
-    if not stored:
+    """Put a turn's messages together; pure, so it also works on an exported turn.
+
+    Anybody may have written under its id: what is none of ours is left out, or shown as unreadable.
+    """
+    parsed = list(_parsed(stored))
+    if not parsed:
         return record.TurnRecord(turn=turn_id, found=False)
-    parsed = [(subjects.parse(message.subject), message) for message in stored]
     started = min((m.at for s, m in parsed if s.kind in ("turn", "later")), default=stored[0].at)
     replies = {(s.a, s.b, s.n): m for s, m in parsed if s.kind == "rep"}
     requests = {(s.a, s.b, s.n): m for s, m in parsed if s.kind == "log"}
@@ -39,7 +47,7 @@ def assemble(turn_id: str, stored: list[api.Message]) -> record.TurnRecord:
     ]
     steps += [_burial(s, m, started) for s, m in parsed if s.kind == "dead"]
     outcome = next((m for s, m in parsed if (s.kind, s.a, s.b) == ("evt", "turn", "ended")), None)
-    ended = base.decode(outcome.data, turn.Ended) if outcome else None
+    ended = _ended(outcome) if outcome else None
     return record.TurnRecord(
         turn=turn_id,
         found=True,
@@ -50,6 +58,36 @@ def assemble(turn_id: str, stored: list[api.Message]) -> record.TurnRecord:
     )
 
 
+def _parsed(stored: list[api.Message]) -> Iterator[tuple[subjects.Subject, api.Message]]:
+    for message in stored:
+        with contextlib.suppress(ValueError):
+            yield subjects.parse(message.subject), message
+
+
+def _ended(outcome: api.Message) -> turn.Ended | None:
+    try:
+        return base.decode(outcome.data, turn.Ended)
+    except msgspec.MsgspecError as error:
+        log.warning("%s in the record is no outcome: %s", outcome.subject, error)
+        return None
+
+
+def _reply(data: bytes) -> envelope.Reply:
+    try:
+        return base.decode(data, envelope.Reply)
+    except msgspec.MsgspecError as error:
+        return envelope.Reply(refusal=envelope.Refusal(code="bad_reply", message=str(error)))
+
+
+def _json(data: bytes | msgspec.Raw) -> msgspec.Raw:
+    """As it is, if it is JSON; else as a text, so that what it is shown in stays JSON."""
+    try:
+        msgspec.json.decode(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return msgspec.Raw(base.encode(bytes(data).decode(errors="replace")))
+    return msgspec.Raw(data)
+
+
 def _step(
     key: tuple[str, str, str], *, request: api.Message | None, reply: api.Message | None, started: float
 ) -> record.Step:
@@ -57,7 +95,7 @@ def _step(
     first = request or reply
     if first is None:
         raise ValueError(f"{key}: a step needs a request or a reply")
-    answer = base.decode(reply.data, envelope.Reply) if reply else None
+    answer = _reply(reply.data) if reply else None
     result = msgspec.Raw(b"null")
     if answer is not None and not isinstance(answer.result, msgspec.UnsetType):
         result = answer.result
@@ -71,8 +109,8 @@ def _step(
         total_ms=_ms(reply.at - first.at) if reply else 0.0,
         status=_status(answer),
         detail=_detail(method, answer),
-        request=msgspec.Raw(request.data) if request else msgspec.Raw(b"null"),
-        reply=result,
+        request=_json(request.data) if request else msgspec.Raw(b"null"),
+        reply=_json(result),
     )
 
 
@@ -86,13 +124,17 @@ def _status(answer: envelope.Reply | None) -> Literal["done", "degraded", "refus
 
 def _burial(subject: subjects.Subject, message: api.Message, started: float) -> record.Step:
     """A message of the turn that nobody could handle."""
+    try:
+        reason = base.decode(message.data, envelope.Dead).reason
+    except msgspec.MsgspecError as error:
+        reason = f"not a letter of ours: {error}"
     return record.Step(
         service=subject.b,
         method="buried",
         n=subject.n,
         start_ms=_ms(message.at - started),
         status="refused",
-        detail=base.decode(message.data, envelope.Dead).reason,
+        detail=reason,
     )
 
 
@@ -110,10 +152,13 @@ def _detail(method: str, answer: envelope.Reply | None) -> str:
         return f"{answer.refusal.code}: {answer.refusal.message}".rstrip(": ")
     if isinstance(answer.result, msgspec.UnsetType):
         return ""
-    result: dict[str, object] = msgspec.json.decode(answer.result)
-    describe = DETAILS.get(method)
-    line = describe(result) if describe else ""
-    return f"{line} (cached)".strip() if result.get("cached") else line
+    try:
+        result: dict[str, object] = msgspec.json.decode(answer.result)
+        describe = DETAILS.get(method)
+        line = describe(result) if describe else ""
+        return f"{line} (cached)".strip() if result.get("cached") else line
+    except (msgspec.MsgspecError, AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        return f"unreadable: {error}"
 
 
 def _generated(result: dict[str, object]) -> str:

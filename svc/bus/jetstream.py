@@ -17,10 +17,9 @@ import anyio
 import msgspec
 import nats
 import nats.errors
-from nats.aio import client
 from nats.aio import msg as nats_msg
 
-from svc.bus import api, broker, errors, follow, limits, pull, streams
+from svc.bus import api, broker, errors, follow, limits, pull, streams, tolerant
 from svc.wire import status
 
 log = logging.getLogger(__name__)
@@ -42,6 +41,8 @@ NOT_THERE = {10043, 10057}
 """What a deletion says of a sequence that was deleted before, or never was."""
 BAD_REQUEST, SERVER_TROUBLE = 400, 500
 """A 4xx says no for good; a 5xx may pass."""
+SEQUENCE = "Nats-Sequence"
+"""The server's mark on all it reads from a stream. A stored message may have a header `Status` itself."""
 NO_MESSAGE, END_OF_BATCH = "404", "204"
 COMPLETE = {NO_MESSAGE, END_OF_BATCH}
 """Statuses after which a batch is known to be whole."""
@@ -87,13 +88,13 @@ class JetStream:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self.nc = client.Client()
+        self.nc = tolerant.Client()
         self._reconnected: list[Callable[[], None]] = []
         self._closing = False
 
     async def open(self, name: str) -> None:
         self._closing = False
-        self.nc = client.Client()
+        self.nc = tolerant.Client()
         await self.nc.connect(
             servers=[self.url],
             name=name,
@@ -187,7 +188,11 @@ class JetStream:
 
     async def _get(self, subject: str, body: bytes) -> api.Message | None:
         answer = await self._request(subject, body)
-        return None if (answer.headers or {}).get("Status") == NO_MESSAGE else _stored(answer)
+        if SEQUENCE in (answer.headers or {}):
+            return _stored(answer)
+        if _status(answer) != NO_MESSAGE:
+            raise errors.NotAccepted(f"{subject} can't be read: {_status(answer)}")
+        return None
 
     async def latest(self, stream: str, patterns: Sequence[str]) -> list[api.Message]:
         body = msgspec.json.encode({"multi_last": list(patterns)})
@@ -207,11 +212,10 @@ class JetStream:
         ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def arrived(message: nats_msg.Msg) -> None:
-            if status := (message.headers or {}).get("Status"):
-                if not ended.done():
-                    ended.set_result(status)
-            else:
+            if SEQUENCE in (message.headers or {}):
                 found.append(_stored(message))
+            elif not ended.done():
+                ended.set_result(_status(message))
 
         inbox = self.nc.new_inbox()
         subscription = await self.nc.subscribe(inbox, cb=arrived)
@@ -357,9 +361,13 @@ def _stored(message: nats_msg.Msg) -> api.Message:
         data=message.data,
         headers=headers,
         stream=headers.get("Nats-Stream", ""),
-        sequence=int(headers.get("Nats-Sequence", 0)),
+        sequence=int(headers.get(SEQUENCE, 0)),
         at=timestamp(headers.get("Nats-Time-Stamp", "")),
     )
+
+
+def _status(message: nats_msg.Msg) -> str:
+    return (message.headers or {}).get("Status", "no status")
 
 
 def timestamp(text: str) -> float:

@@ -11,6 +11,8 @@ MIB = 1024 * 1024
 # -- sizes -----------------------------------------------------------------------------------------
 BODY_BYTES_MAX = 512 * 1024
 """Largest body: a prompt of 8,192 tokens with history and passages is under 100 KiB."""
+HEADER_BYTES_MAX = 64 * 1024
+"""The most that the server takes of headers. A stream's largest message is a body and headers."""
 WORK_MSGS_MAX = 5_000
 """Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
 MODEL_WAITING_MAX = 100

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import logging
+import re
 import time
 from collections.abc import Callable
 
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 IDLE_PULLS = 2
 """Pulls a queue group member keeps open: two hide the round trip, more only cost idle processor time."""
+MILLISECONDS = re.compile(r"[0-9]{1,12}", re.ASCII)
 RESTORE_S = 1.0
 """A delivery whose reply could not be stored comes back after this."""
 
@@ -135,9 +137,7 @@ class Server:
             subject = subjects.parse(message.subject)
             chain = chains[_prefix(subject, chains)]
         except (ValueError, KeyError) as error:
-            with contextlib.suppress(errors.BusError):  # not buried = not acked: it comes back
-                await middleware.bury(self._broker, delivery, error)
-                await self._broker.term(delivery, "nobody handles this subject")
+            await self._give_up(delivery, error, "nobody handles this subject")
             return
         circumstances = self._job(delivery, subject, consumer)
         running = self._running[key] = _Running(delivery, circumstances)
@@ -153,6 +153,9 @@ class Server:
             with anyio.CancelScope(shield=True):
                 await self._broker.nak(running.delivery)
             raise
+        except Exception as error:
+            # Only a mistake of ours gets here, and even that must not end the process for one message.
+            await self._give_up(running.delivery, error, "it broke what is around its handler")
         else:
             await self._broker.ack(running.delivery)
         finally:
@@ -160,12 +163,19 @@ class Server:
             if self._stopping and not self._running:
                 self._idle.set()
 
+    async def _give_up(self, delivery: broker.Delivery, error: Exception, why: str) -> None:
+        with contextlib.suppress(errors.BusError):  # not buried = not acked: it comes back
+            await middleware.bury(self._broker, delivery, error)
+            await self._broker.term(delivery, why)
+
     def _job(
         self, delivery: broker.Delivery, subject: subjects.Subject, consumer: streams.Consumer
     ) -> job.Job:
         message = delivery.message
         given = message.headers.get(broker.DEADLINE, "")
-        deadline = message.at + int(given) / 1000 if given.isdecimal() else time.time() + limits.HANDLE_S
+        known = MILLISECONDS.fullmatch(given)
+        deadline = message.at + int(given) / 1000 if known else time.time() + limits.HANDLE_S
+        deadline = min(deadline, time.time() + limits.WORK_AGE_S)
         return job.Job(
             bus=self._bus,
             subject=subject,
@@ -176,7 +186,7 @@ class Server:
             deliveries=delivery.deliveries,
             deliveries_max=consumer.deliveries_max,
             repeated=broker.REPEATED in message.headers,
-            traceparent=message.headers.get(broker.TRACEPARENT) or trace.of_turn(subject.turn),
+            traceparent=trace.given(message.headers) or trace.of_turn(subject.turn),
         )
 
     async def _renew_leases(self) -> None:

@@ -6,6 +6,7 @@ the value, so a compare-and-set is a publish that expects the last sequence.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import time
@@ -58,6 +59,14 @@ class Lease(msgspec.Struct, frozen=True):
     until: float
 
 
+def _lease(entry: Entry | None) -> Lease:
+    """What can't be read is nobody's, or nobody could ever have it."""
+    if entry is not None:
+        with contextlib.suppress(msgspec.MsgspecError):
+            return base.decode(entry.data, Lease)
+    return Lease("", 0.0)
+
+
 Hold = Literal["held", "taken", "denied"]
 
 
@@ -82,7 +91,8 @@ class Leases:
         if until <= now:
             entry = await self._state.get(name)
             revision = entry.revision if entry else 0
-            if entry and (held := base.decode(entry.data, Lease)).owner != self._owner and held.until > now:
+            held = _lease(entry)
+            if held.owner != self._owner and held.until > now:
                 return "denied"
         lease = Lease(self._owner, time.time() + self._seconds)
         written = await self._state.put(name, lease, revision=revision)

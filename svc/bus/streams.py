@@ -57,7 +57,7 @@ class Stream:
             "max_bytes": self.max_bytes,
             "max_msgs": self.max_msgs,
             "max_msgs_per_subject": self.max_msgs_per_subject,
-            "max_msg_size": limits.BODY_BYTES_MAX,
+            "max_msg_size": limits.BODY_BYTES_MAX + limits.HEADER_BYTES_MAX,
             "max_consumers": -1,
             "discard": "new" if self.retention == "workqueue" or self.key_value else "old",
             "num_replicas": 1,

@@ -8,11 +8,13 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import hashlib
+import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from svc.bus import broker
 
+FORM = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}", re.ASCII)
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("traceparent", default="")
 
 
@@ -20,6 +22,12 @@ def of_turn(turn: str) -> str:
     """A traceparent whose trace id is derived from the turn, so that every process agrees on it."""
     trace_id = hashlib.blake2b(turn.encode(), digest_size=16).hexdigest()
     return f"00-{trace_id}-{secrets.token_hex(8)}-01"
+
+
+def given(headers_: Mapping[str, str]) -> str:
+    """The trace of a message; "" where it has none, or something else under that name: it is sent on."""
+    value = headers_.get(broker.TRACEPARENT, "")
+    return value if FORM.fullmatch(value) else ""
 
 
 def headers() -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import anyio
+import msgspec
 from rich.console import Console
 from rich.text import Text
 
@@ -98,14 +99,18 @@ class Terminal:
         async with self._bus.follow("RECORD", ("evt.message.posted.>", "evt.turn.ended.>")) as stored:
             task_status.started()
             async for item in stored:
-                if item.subject.startswith("evt.turn."):
-                    ended = base.decode(item.data, turn.Ended)
-                    if ended.channel == self._channel:
-                        self._last_turn = ended.turn
-                    continue
-                posted = base.decode(item.data, message.Posted)
-                if posted.channel == self._channel:
-                    self._said(posted)
+                with contextlib.suppress(msgspec.MsgspecError):  # strangers' messages are nothing to show
+                    self._happened(item)
+
+    def _happened(self, item: api.Message) -> None:
+        if item.subject.startswith("evt.turn."):
+            ended = base.decode(item.data, turn.Ended)
+            if ended.channel == self._channel:
+                self._last_turn = ended.turn
+            return
+        posted = base.decode(item.data, message.Posted)
+        if posted.channel == self._channel:
+            self._said(posted)
 
     def _said(self, posted: message.Posted) -> None:
         pack = self._packs.get(posted.character)

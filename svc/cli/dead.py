@@ -210,7 +210,10 @@ def _show(args: argparse.Namespace, number: int) -> None:
 
 
 def _when(at: float) -> str:
-    return datetime.datetime.fromtimestamp(at).strftime("%m-%d %H:%M:%S")
+    try:
+        return datetime.datetime.fromtimestamp(at).strftime("%m-%d %H:%M:%S")
+    except (OverflowError, ValueError, OSError):
+        return "at no time"  # forged
 
 
 def _line(reason: str) -> str:

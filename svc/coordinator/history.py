@@ -181,7 +181,7 @@ async def recorded(bus: api.Bus) -> AsyncIterator[tuple[str, Line]]:
             else:
                 posted = base.decode(stored.data, message.Posted)
                 yield posted.channel, (stored.first_sequence, of_posted(posted))
-        except msgspec.MsgspecError as error:
+        except (ValueError, msgspec.MsgspecError) as error:
             log.warning("%s in the record is no message: %s", stored.subject, error)
 
 

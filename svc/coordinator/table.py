@@ -49,6 +49,8 @@ class Table:
 
         Raises Retry while another process writes the channel.
         """
+        # First, as it raises ValueError for an id that is none: then nothing may have been done.
+        made = subjects.event("decision", "made", heard.message, heard.revision)
         async with self._locks[heard.channel]:
             await self._hold(heard.channel)
             before = await self._channels.read(heard.channel, job_.sequence)
@@ -58,7 +60,6 @@ class Table:
             for character, turn_id in zip(decision.speakers, decision.turns, strict=True):
                 taken = self._turn(heard, character, turn_id, before, job_)
                 await self._bus.publish(subjects.turn("user", character, turn_id), taken)
-            made = subjects.event("decision", "made", heard.message, heard.revision)
             if await self._bus.publish(made, decision):
                 self.decisions["spoke" if decision.speakers else "silent"] += 1
         self._tidy()

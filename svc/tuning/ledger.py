@@ -7,7 +7,7 @@ import logging
 import anyio
 import msgspec
 
-from svc.bus import api, errors, streams, subjects
+from svc.bus import api, errors, state, streams, subjects
 from svc.wire import base, tuning, turn
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Ledger:
     async def _try(self, ended: turn.Ended) -> bool:
         name = key(ended.character, ended.arm or BASE)
         entry = await self._state.get(name)
-        kept = base.decode(entry.data, Kept) if entry else Kept(_empty(ended))
+        kept = _kept(entry, ended)
         if ended.turn in kept.seen:
             return True
         tally = added(kept.tally, ended)
@@ -66,7 +66,20 @@ class Ledger:
         return tuple(sorted(found, key=lambda tally: (tally.character, tally.arm)))
 
 
+def _kept(entry: state.Entry | None, ended: turn.Ended) -> Kept:
+    """What can't be read is begun anew: or no outcome of that character could ever be counted again."""
+    if entry is not None:
+        try:
+            return base.decode(entry.data, Kept)
+        except msgspec.MsgspecError as error:
+            log.warning("the tally of %s is begun anew: %s", ended.character, error)
+    return Kept(_empty(ended))
+
+
 def key(character: str, arm: str) -> str:
+    """Raises ValueError for what can't be the id of a character."""
+    if not subjects.TOKEN.fullmatch(character):
+        raise ValueError(f"{character!r} is not the id of a character")
     return f"{PREFIX}.{character}.{arm if subjects.TOKEN.fullmatch(arm) else subjects.short_hash(arm)}"
 
 

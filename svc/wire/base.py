@@ -32,6 +32,9 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
 
 
 def decode(data: bytes | msgspec.Raw, kind: type[S]) -> S:
-    """Decode `data` as `kind`. Raises `msgspec.ValidationError` naming the field that is wrong."""
+    """Decode `data` as `kind`. Raises `msgspec.MsgspecError` only, naming the field that is wrong."""
     decoder: msgspec.json.Decoder[S] = _decoder(cast("Hashable", kind))
-    return decoder.decode(data)
+    try:
+        return decoder.decode(data)
+    except RecursionError:
+        raise msgspec.DecodeError("JSON is nested too deeply") from None

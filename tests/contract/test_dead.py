@@ -7,7 +7,7 @@ import time
 import anyio
 import pytest
 
-from svc.bus import broker, connection, dead, errors, job, middleware, service, subjects
+from svc.bus import broker, connection, dead, errors, job, middleware, service, subjects, trace
 from svc.wire import base, envelope, message, turn
 from tests.contract import test_bus
 
@@ -190,7 +190,7 @@ async def test_a_turn_runs_again_only_without_an_outcome(bus: connection.Connect
 
 async def test_only_the_trace_of_the_old_headers_is_sent_again(bus: connection.Connection) -> None:
     """Others command the broker (`Nats-Rollup` would empty a stream), or carry a deadline that is over."""
-    old = {broker.TRACEPARENT: "00-trace", broker.DEADLINE: "1", "Some-Header": "x"}
+    old = {broker.TRACEPARENT: trace.of_turn("t1"), broker.DEADLINE: "1", "Some-Header": "x"}
     number = await bury(bus, subjects.event("message", "heard", "m1"), base.encode(heard()), old)
     await dead.retry(bus.broker, number)
     stored = await bus.last(subjects.event("message", "heard", "m1"))

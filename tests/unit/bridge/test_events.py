@@ -109,7 +109,7 @@ async def test_a_fresh_bridge_has_what_the_one_before_did_not_show(bus: fake.Fak
             assert (new.resumed, len(new.missed)) == (False, 3)
 
 
-@pytest.mark.parametrize("since", ["39", "99", "x", ""])
+@pytest.mark.parametrize("since", ["39", "99", "x", "", "9" * 5_000])
 async def test_who_can_t_be_caught_up_is_told_to_read_the_history(since: str) -> None:
     bus = fake.FakeBus(first=41)
     async with setup.client(bus) as client:

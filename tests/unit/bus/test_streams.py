@@ -136,7 +136,7 @@ def test_a_stream_spells_its_options_out(stream: streams.Stream) -> None:
     assert config["storage"] == "file"
     assert config["allow_direct"] is True
     assert 0 < config["max_bytes"] <= limits.RECORD_BYTES_MAX
-    assert config["max_msg_size"] == limits.BODY_BYTES_MAX
+    assert config["max_msg_size"] == limits.BODY_BYTES_MAX + limits.HEADER_BYTES_MAX
     assert config["max_age"] == 0 or config["duplicate_window"] <= config["max_age"]
     full = "new" if stream.retention == "workqueue" or stream.name == "KV_STATE" else "old"
     assert config["discard"] == full
@@ -175,7 +175,7 @@ def test_every_discord_identity_has_a_consumer_of_its_own() -> None:
     assert consumer.deliveries_max == limits.PATIENCE_MAX
 
 
-@pytest.mark.parametrize("name", ["", "nobody", "discord", "discord-", "llm"])
+@pytest.mark.parametrize("name", ["", "nobody", "discord", "discord-", "discord-a.b", "discord->", "llm"])
 def test_an_unknown_consumer_is_named(name: str) -> None:
     with pytest.raises(errors.ConfigError, match="no consumer named"):
         streams.consumer(name)
