@@ -62,11 +62,12 @@ SAY_AGE_S = 300.0
 # -- leases and retries ----------------------------------------------------------------------------
 ACK_WAIT_S = 8.0
 """A delivery nobody acked or renewed for this long goes to another process."""
-MODEL_ACK_WAIT_S = 6.0
-"""The model service renews with every token, so a short lease makes takeover fast."""
+MODEL_ACK_WAIT_S = 4.0
+"""The same in the model service: what a dead process worked on must not keep its successor waiting much
+longer than the pin does."""
 STALL_S = 60.0
 """A handler that made no progress for this long loses its lease even if its process is alive."""
-HEARTBEAT_S = 1.5
+HEARTBEAT_S = 1.0
 """How often leases of running handlers are renewed: a quarter of the shortest ack wait."""
 DELIVERIES_MAX = 5
 """A request delivered this often without an answer is poison: buried."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 2.0
 """The server is asked at most this often."""
+STALE_S = 5.0
+"""Nothing heard for so long: the process was stopped or the broker is away, and another may be served now."""
 
 
 class Pin:
@@ -32,15 +34,18 @@ class Pin:
         self._holder = ""
         """Of whoever is served; "" = nobody."""
         self._looked_at = 0.0
+        self._known_at = 0.0
         self._wins = 0
 
     @property
     def active(self) -> bool | None:
-        """Whether we are served; None while nobody is: the next message decides."""
-        return self._holder == self.id if self._holder else None
+        """Whether we are served; None while nobody is (the next message decides), or nobody knows."""
+        known = self._holder and time.monotonic() - self._known_at < STALE_S
+        return self._holder == self.id if known else None
 
     def won(self, pin: str) -> None:
         self._wins += 1
+        self._known_at = time.monotonic()
         self.id = self._holder = pin
 
     def lost(self) -> None:
@@ -58,6 +63,7 @@ class Pin:
             info = await self._jet.administer(f"CONSUMER.INFO.{self._place}", {})
             if wins == self._wins:  # else the answer is older than what we know
                 self._holder = str(info["priority_groups"][0].get("pinned_client_id", ""))
+                self._known_at = time.monotonic()
 
     async def release(self) -> None:
         """Give it up, so that another is served at once. Nothing happens when it isn't ours."""

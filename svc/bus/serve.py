@@ -43,6 +43,11 @@ class _Running:
     delivery: broker.Delivery
     """The newest: the broker wants its token back."""
     job: job.Job
+    consumer: streams.Consumer
+    leased_at: float = dataclasses.field(default_factory=time.monotonic)
+    """When the lease was given or renewed."""
+    scope: anyio.CancelScope = dataclasses.field(default_factory=anyio.CancelScope)
+    """Cancelled when the message is no longer ours."""
 
 
 class Server:
@@ -140,9 +145,9 @@ class Server:
             await self._give_up(delivery, error, "nobody handles this subject")
             return
         circumstances = self._job(delivery, subject, consumer)
-        running = self._running[key] = _Running(delivery, circumstances)
+        running = self._running[key] = _Running(delivery, circumstances, consumer)
         try:
-            with trace.active(circumstances.traceparent):
+            with trace.active(circumstances.traceparent), running.scope:
                 await chain(delivery, circumstances)
         except errors.Retry as retry:
             await self._broker.nak(running.delivery, retry.after_s)
@@ -157,9 +162,11 @@ class Server:
             # Only a mistake of ours gets here, and even that must not end the process for one message.
             await self._give_up(running.delivery, error, "it broke what is around its handler")
         else:
-            await self._broker.ack(running.delivery)
+            if not running.scope.cancelled_caught:
+                await self._broker.ack(running.delivery)
         finally:
-            del self._running[key]
+            if self._running.get(key) is running:
+                del self._running[key]
             if self._stopping and not self._running:
                 self._idle.set()
 
@@ -192,11 +199,26 @@ class Server:
     async def _renew_leases(self) -> None:
         """Renew what moves on. A handler without progress loses its lease although its process is alive."""
         while True:
+            slept_at = time.monotonic()
             await anyio.sleep(limits.HEARTBEAT_S)
             now = time.monotonic()
+            self._drop_lost(now, now - slept_at)
             for running in tuple(self._running.values()):
                 if now - running.job.progressed_at < limits.STALL_S:
+                    running.leased_at = now
                     await self._broker.renew(running.delivery)
+
+    def _drop_lost(self, now: float, slept_s: float) -> None:
+        """After a stop of the whole process: what only one process at a time works on is another's by now.
+
+        Nothing is given back: it is not ours to give. If there is no other, it comes again.
+        """
+        for key, running in tuple(self._running.items()):
+            lease_s = running.consumer.ack_wait_s
+            if running.consumer.pinned and slept_s > lease_s and now - running.leased_at > lease_s:
+                log.warning("dropped %s: this process stood still for %.1f s", key, slept_s)
+                del self._running[key]
+                running.scope.cancel()
 
 
 def _prefix(subject: subjects.Subject, chains: dict[str, middleware.Work[None]]) -> str:
