@@ -115,7 +115,7 @@ class Bus(Protocol):
     ) -> AbstractAsyncContextManager[AsyncIterator[Message]]:
         """Stored messages of a stream in order, without gaps, from sequence `since` + 1 on; never ends.
 
-        `since` may also be `NOW` or `FIRST`.
+        `since` may also be `NOW`, `FIRST`, or below it: -100 begins about 100 messages before now.
         """
         ...
 

@@ -21,125 +21,27 @@ CHANNELS_MIN, CHANNELS_MAX = 4, 48
 """Several conversations even in the shortest run; the bridge serves 64 pages."""
 PAUSE_S_MAX = 0.6
 """Between a message and the strike that belongs to it: as long as a turn takes, so any step may be hit."""
-TOPICS = [
-    "accordion",
-    "aquarium",
-    "avocado",
-    "bagpipes",
-    "bakery",
-    "balloon",
-    "banana",
-    "basement",
-    "beard",
-    "bicycle",
-    "birthday",
-    "biscuit",
-    "blanket",
-    "boomerang",
-    "bowling",
-    "breakfast",
-    "bubblegum",
-    "buffalo",
-    "burglar",
-    "butter",
-    "cactus",
-    "calendar",
-    "camping",
-    "candle",
-    "carpet",
-    "casserole",
-    "cathedral",
-    "ceiling",
-    "champion",
-    "cheesecake",
-    "chicken",
-    "chimney",
-    "cinema",
-    "circus",
-    "coconut",
-    "compass",
-    "cowboy",
-    "crayon",
-    "cucumber",
-    "curtain",
-    "dentist",
-    "dinosaur",
-    "dolphin",
-    "donkey",
-    "drummer",
-    "dumpling",
-    "elevator",
-    "elephant",
-    "engine",
-    "envelope",
-    "escalator",
-    "evening",
-    "factory",
-    "ferry",
-    "fireplace",
-    "fishing",
-    "flamingo",
-    "football",
-    "forest",
-    "fountain",
-    "furniture",
-    "garage",
-    "garden",
-    "giraffe",
-    "goggles",
-    "guitar",
-    "hamburger",
-    "hammock",
-    "harbour",
-    "helmet",
-    "hiccups",
-    "highway",
-    "honeymoon",
-    "hospital",
-    "hotdog",
-    "hurricane",
-    "insurance",
-    "island",
-    "jacket",
-    "jellyfish",
-    "jukebox",
-    "kangaroo",
-    "karate",
-    "kitchen",
-    "ladder",
-    "lasagna",
-    "lawnmower",
-    "library",
-    "lobster",
-    "magician",
-    "mailbox",
-    "marathon",
-    "mattress",
-    "meatball",
-    "microwave",
-    "mirror",
-    "monkey",
-    "moustache",
-    "museum",
-    "mustard",
-    "neighbour",
-    "newspaper",
-    "noodles",
-    "octopus",
-    "omelette",
-    "orchestra",
-    "pancake",
-    "parachute",
-    "parking",
-    "parrot",
-    "peanut",
-    "penguin",
-    "piano",
-    "pickle",
-    "picnic",
-    "pirate",
-    "pizza",
-]
+_TOPICS = """
+arcade asparagus astronaut attic avocado badger bagpipes ballet barber beard beaver bedroom beehive bicycle
+biscuit blanket bonfire bowling bracelet brownies bulldozer burglar cabbage camping candle canoe caravan
+carpet casserole cauliflower ceiling celery cello chainsaw cherry chess chimney chocolate circus clarinet
+comet compass cottage cowboy cricket crocodile croissant cucumber daffodil dentist desert diamond dinosaur
+dolphin donkey dragon drummer dumpling eagle earthquake eclipse elephant engine escalator factory falcon ferry
+fireplace fireworks flamingo flute fondue forest furniture galaxy garden garlic geyser ginger giraffe glacier
+gorilla granite grapes gravy guacamole guitar hammock hamster harmonica harpoon hedgehog helicopter hiccups
+highway horse igloo iguana island jacket jellyfish jukebox kangaroo karate kettle kimono kitchen koala ladder
+lantern lasagna lighthouse lizard llama lobster lollipop magician magnet mailbox mango maple marble mattress
+meteor mirror monkey mosquito moustache museum mushroom nachos necklace neighbour noodles oatmeal ocean olives
+omelette onion orchid ostrich oyster paddle panda parachute parrot peacock penguin pepper perfume piano pickle
+picnic pigeon pineapple pirate planet plumber polka porridge potato puddle pumpkin pyramid rabbit radish
+rainbow raincoat rocket rollercoaster saxophone scarecrow scissors shovel sneakers snowman spider spinach
+squirrel staircase stapler strawberry submarine suitcase sunflower sweater telescope theatre thunder toaster
+tomato tornado tractor trampoline treasure trombone turkey turtle umbrella uniform vacuum vampire violin
+volcano waffle walrus wardrobe wedding whistle windmill window wizard zebra zucchini
+"""
+TOPICS = _TOPICS.split()
+"""What is talked about, each again only after all others: about these the lines of the instant model pass the
+gate. Others cost attempts with growing pauses, and a run ends minutes after its last trouble."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -202,16 +104,17 @@ def make(
 
 def _messages(dice: random.Random, seed: int, turns: int, cast: Sequence[str]) -> Iterator[Message]:
     channels = min(max(CHANNELS_MIN, -(-turns // TURNS_PER_CHANNEL)), CHANNELS_MAX)
+    topics: list[str] = []
     number = 0
     while turns > 0:
         # Half of what is said is for everybody at once: those turns meet in one channel.
         count = min(turns, len(cast) if dice.random() < 0.5 else dice.randint(1, len(cast)))
-        topic = dice.choice(TOPICS)
+        topics = topics or dice.sample(TOPICS, len(TOPICS))
         yield Message(
             number=number,
             native=f"chaos-{seed}-{number}",
             channel=f"chaos-{dice.randrange(channels)}",
-            text=f"Tell me about {topic}, please. ({number})",
+            text=f"Tell me about {topics.pop()}, please. ({number})",
             to=tuple(dice.sample(list(cast), count)),
         )
         turns -= count
