@@ -6,7 +6,6 @@ The feed sees the receipt in the record and shows it to whoever watches that cha
 from __future__ import annotations
 
 import logging
-import time
 from collections import Counter
 
 from svc.bus import job, subjects
@@ -23,7 +22,7 @@ class Posting:
 
     async def post(self, request: message.Say, job: job.Job) -> None:
         """Record `evt.message.posted.<turn>.<piece>`, or `evt.turn.undelivered…` past the say's expiry."""
-        now, piece = time.time(), int(job.subject.n)
+        now, piece = job.now(), int(job.subject.n)
         subject = subjects.event("message", "posted", request.turn, piece)
         if job.maybe_repeated() and await job.bus.last(subject):
             return  # what was posted in time is not late now

@@ -158,6 +158,10 @@ class Bus(Protocol):
         """The recorded outcome of a turn, if it has one."""
         ...
 
+    def now(self) -> float:
+        """Unix seconds by the broker's clock, as well as it is known here: what all processes agree on."""
+        ...
+
     def connected(self) -> bool:
         """Whether the broker is reachable right now."""
         ...

@@ -149,6 +149,18 @@ class Broker(Protocol):
 
     def connected(self) -> bool: ...
 
+    def now(self) -> float:
+        """Unix seconds by the broker's clock, as well as it is known here: what all processes agree on."""
+        ...
+
+    def skew_s(self) -> float:
+        """How far the broker's clock is ahead of this machine's; negative = behind, 0 = not measured yet."""
+        ...
+
+    async def check_clock(self) -> None:
+        """Measure that again. Keeps what it was where the broker doesn't answer at once."""
+        ...
+
     def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back after every reconnect. Returns what takes that back."""
         ...

@@ -109,6 +109,9 @@ class Connection:
     async def turn_record(self, turn: str) -> record.TurnRecord:
         return await history.turn_record(self.broker, turn)
 
+    def now(self) -> float:
+        return self.broker.now()
+
     def connected(self) -> bool:
         return self.broker.connected()
 

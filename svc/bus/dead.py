@@ -13,7 +13,6 @@ import binascii
 import contextlib
 import dataclasses
 import re
-import time
 from collections.abc import AsyncIterator, Mapping
 
 import msgspec
@@ -135,7 +134,7 @@ async def _store_again(source: broker.Broker, letter: Letter, subject: subjects.
             api.FIRST_AT: str(round(letter.dead.stored_at * 1000)),
         }
     await source.append(letter.dead.subject, body, headers, expect=None)
-    return Retried(letter.number, letter.dead.subject, note=_expired(subject, body))
+    return Retried(letter.number, letter.dead.subject, note=_expired(subject, body, source.now()))
 
 
 def _trace(letter: Letter) -> dict[str, str]:
@@ -144,7 +143,7 @@ def _trace(letter: Letter) -> dict[str, str]:
     return {broker.TRACEPARENT: given} if given else {}
 
 
-def _expired(subject: subjects.Subject, body: bytes) -> str:
+def _expired(subject: subjects.Subject, body: bytes, now: float) -> str:
     """What to expect of a message that says itself until when it is wanted."""
     kinds: Mapping[str, type[turn.Turn | message.Say]] = {"turn": turn.Turn, "say": message.Say}
     kind = kinds.get(subject.kind)
@@ -152,9 +151,9 @@ def _expired(subject: subjects.Subject, body: bytes) -> str:
         until = base.decode(body, kind).expires_at if kind else 0.0
     except msgspec.MsgspecError:
         return "its body is wrong, so it will be buried again"
-    if 0 < until < time.time():
+    if 0 < until < now:
         ends = "ends as expired" if subject.kind == "turn" else "is recorded as undelivered"
-        return f"nobody has wanted it for {time.time() - until:.0f} s: it {ends}"
+        return f"nobody has wanted it for {now - until:.0f} s: it {ends}"
     return ""
 
 

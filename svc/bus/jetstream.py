@@ -34,6 +34,11 @@ RETRY_BASE_S, RETRY_MAX_S = 0.05, 1.0
 API_S = 10.0
 """One request to the JetStream API: creating a stream waits for the disk."""
 
+CLOCK = "$JS.API.STREAM.INFO.DEAD"
+"""Its answer says when it was given; any stream would do."""
+CLOCK_SAMPLES, CLOCK_S = 3, 0.5
+"""A slower answer says nothing about the clock that matters."""
+
 WRONG_LAST_SEQUENCE = 10071
 QUEUE_FULL = {10077, 10047}
 """Maximum messages or bytes exceeded (discard=new); insufficient resources."""
@@ -46,6 +51,12 @@ SEQUENCE = "Nats-Sequence"
 NO_MESSAGE, END_OF_BATCH = "404", "204"
 COMPLETE = {NO_MESSAGE, END_OF_BATCH}
 """Statuses after which a batch is known to be whole."""
+
+
+class _Told(msgspec.Struct):
+    """Any answer of the API, as far as its clock goes."""
+
+    ts: str = ""
 
 
 class _ApiError(msgspec.Struct):
@@ -90,6 +101,7 @@ class JetStream:
         self.url = url
         self.nc = tolerant.Client()
         self._reconnected: list[Callable[[], None]] = []
+        self._skew_s = 0.0
         self._closing = False
 
     async def open(self, name: str) -> None:
@@ -133,6 +145,28 @@ class JetStream:
 
     def connected(self) -> bool:
         return self.nc.is_connected
+
+    def now(self) -> float:
+        return time.time() + self._skew_s
+
+    def skew_s(self) -> float:
+        return self._skew_s
+
+    async def check_clock(self) -> None:
+        """Half of the round trip is the most that this can be wrong; the shortest of several counts."""
+        found: list[tuple[float, float]] = []
+        for _ in range(CLOCK_SAMPLES):
+            asked = time.time()
+            try:
+                answer = await self.nc.request(CLOCK, b"", timeout=CLOCK_S)
+                told = timestamp(msgspec.json.decode(answer.data, type=_Told).ts)
+            except (nats.errors.Error, OSError, ValueError, msgspec.MsgspecError):
+                continue
+            took_s = time.time() - asked
+            if told and 0 <= took_s <= CLOCK_S:
+                found.append((took_s, told - asked - took_s / 2))
+        if found:
+            self._skew_s = min(found)[1]
 
     def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._reconnected.append(callback)

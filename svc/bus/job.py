@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from svc.bus import limits, subjects
@@ -37,6 +38,8 @@ class Job:
     repeated: bool = False
     """The caller says that it asked before."""
     traceparent: str = ""
+    now: Callable[[], float] = time.time
+    """The broker's clock, by which all these times are."""
     progressed_at: float = dataclasses.field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -44,7 +47,7 @@ class Job:
 
     def left_s(self) -> float:
         """Seconds until the deadline; negative once it has passed."""
-        return self.deadline - time.time()
+        return self.deadline - self.now()
 
     def maybe_repeated(self) -> bool:
         """Whether somebody may have worked on this message before: then look into the record first.
@@ -52,7 +55,7 @@ class Job:
         Delivery counts live in the broker's consumer state, which is not synced to disk: after a crash a
         message comes back as if it were new. So an old message counts as repeated too.
         """
-        return self.repeated or self.deliveries > 1 or time.time() - self.stored_at > FRESH_S
+        return self.repeated or self.deliveries > 1 or self.now() - self.stored_at > FRESH_S
 
     def progress(self) -> None:
         """Say that the work moves on (a token came, a step finished): this is what renews the lease."""

@@ -98,6 +98,11 @@ STOP_S = 2.5
 LEASE_S = 10.0
 """A channel's writer keeps it this long without renewing."""
 
+CLOCK_CHECK_S = 30.0
+"""How often a process compares its clock with the broker's."""
+CLOCK_SKEW_MAX_S = 2.0
+"""Clocks that differ by more are named in health. Work goes on: deadlines and leases follow the broker's."""
+
 # -- concurrency -----------------------------------------------------------------------------------
 MODEL_SLOTS = 5
 """Generations in flight: the document's pool of Ollama connections."""

@@ -280,6 +280,15 @@ class Memory:
     def connected(self) -> bool:
         return True
 
+    def now(self) -> float:
+        return self._clock()
+
+    def skew_s(self) -> float:
+        return self._clock() - time.time()
+
+    async def check_clock(self) -> None:
+        await anyio.lowlevel.checkpoint()
+
     def on_reconnect(self, callback: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
 

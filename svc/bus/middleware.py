@@ -185,7 +185,7 @@ def recorded(
         if (paid or job_.maybe_repeated()) and await _announce(source, wanted):
             return None
         started = time.perf_counter()
-        waited_ms = max(0.0, (time.time() - delivery.message.at) * 1000)
+        waited_ms = max(0.0, (job_.now() - delivery.message.at) * 1000)
         reply = await inner(delivery, job_)
         reply = msgspec.structs.replace(
             reply,
@@ -281,7 +281,7 @@ async def bury(source: broker.Broker, delivery: broker.Delivery, error: Exceptio
         stream=message.stream,
         reason=reason,
         deliveries=delivery.deliveries,
-        at=time.time(),
+        at=source.now(),
         headers=dict(message.headers),
         body=body,
         sequence=message.first_sequence,

@@ -89,6 +89,7 @@ class Server:
 
         `ready` is called once every consumer is being pulled.
         """
+        await self._broker.check_clock()  # before the first deadline is looked at
         responder = status.Responder(
             self._broker, self._bus.instance, self._service, self._tallies, self._pinned
         )
@@ -104,6 +105,7 @@ class Server:
                 for _ in range(slots):
                     tasks.start_soon(self._loop, puller, permits, consumer)
             tasks.start_soon(self._renew_leases)
+            tasks.start_soon(self._check_clock)
             ready()
             await stop.wait()
             self._stopping = True
@@ -179,10 +181,10 @@ class Server:
         self, delivery: broker.Delivery, subject: subjects.Subject, consumer: streams.Consumer
     ) -> job.Job:
         message = delivery.message
-        given = message.headers.get(broker.DEADLINE, "")
+        given, now = message.headers.get(broker.DEADLINE, ""), self._broker.now()
         known = MILLISECONDS.fullmatch(given)
-        deadline = message.at + int(given) / 1000 if known else time.time() + limits.HANDLE_S
-        deadline = min(deadline, time.time() + limits.WORK_AGE_S)
+        deadline = message.at + int(given) / 1000 if known else now + limits.HANDLE_S
+        deadline = min(deadline, now + limits.WORK_AGE_S)
         return job.Job(
             bus=self._bus,
             subject=subject,
@@ -193,8 +195,14 @@ class Server:
             deliveries=delivery.deliveries,
             deliveries_max=consumer.deliveries_max,
             repeated=broker.REPEATED in message.headers,
+            now=self._broker.now,
             traceparent=trace.given(message.headers) or trace.of_turn(subject.turn),
         )
+
+    async def _check_clock(self) -> None:
+        while True:
+            await anyio.sleep(limits.CLOCK_CHECK_S)
+            await self._broker.check_clock()
 
     async def _renew_leases(self) -> None:
         """Renew what moves on. A handler without progress loses its lease although its process is alive."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
-import time
 from typing import Literal
 
 import msgspec
@@ -30,6 +29,10 @@ class Entry:
 class State:
     def __init__(self, source: broker.Broker) -> None:
         self._broker = source
+
+    def now(self) -> float:
+        """By the broker's clock, which everybody who holds something goes by."""
+        return self._broker.now()
 
     async def get(self, key: str) -> Entry | None:
         message = await self._broker.last(_subject(key))
@@ -53,7 +56,7 @@ def _subject(key: str) -> str:
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Who holds something, and until when (Unix seconds)."""
+    """Who holds something, and until when (Unix seconds, the broker's clock)."""
 
     owner: str
     until: float
@@ -84,7 +87,7 @@ class Leases:
 
         Ours for at least half its time. Costs nothing while we hold it.
         """
-        now = time.time()
+        now = self._state.now()
         until, revision = self._held.get(name, (0.0, 0))
         if until - now > self._seconds / 2:
             return "held"
@@ -94,28 +97,28 @@ class Leases:
             held = _lease(entry)
             if held.owner != self._owner and held.until > now:
                 return "denied"
-        lease = Lease(self._owner, time.time() + self._seconds)
+        lease = Lease(self._owner, self._state.now() + self._seconds)
         written = await self._state.put(name, lease, revision=revision)
         if written is None:
             self._held.pop(name, None)
             return "denied"
-        if lease.until <= time.time():  # the write took longer than the lease
+        if lease.until <= self._state.now():  # the write took longer than the lease
             return "denied"
         self._held[name] = (lease.until, written)
         return "held" if until > now else "taken"
 
     def holds(self, name: str) -> bool:
         """Whether it is ours right now, as far as we know."""
-        return self._held.get(name, (0.0, 0))[0] > time.time()
+        return self._held.get(name, (0.0, 0))[0] > self._state.now()
 
     async def release(self) -> None:
         """Give up what we hold, so that the next process need not wait for it to run out."""
         held, self._held = self._held, {}
         for name, (until, revision) in held.items():
-            if until > time.time():
+            if until > self._state.now():
                 await self._state.put(name, Lease(self._owner, 0.0), revision=revision)
 
     def forget(self) -> None:
         """Drop what has run out, so that idle names cost no memory."""
-        now = time.time()
+        now = self._state.now()
         self._held = {name: held for name, held in self._held.items() if held[0] > now}

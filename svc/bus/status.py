@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable
 import anyio
 import msgspec
 
-from svc.bus import api, broker, service, streams, subjects
+from svc.bus import api, broker, limits, service, streams, subjects
 from svc.wire import base, status
 
 PREFIX = "$SRV"
@@ -143,7 +143,7 @@ class Responder:
             metadata=dict(self._service.metadata),
             endpoints=tuple(self._endpoint(name, tally) for name, tally in self._tallies.items()),
             vitals=status.Vitals(
-                health=self._service.health(),
+                health=punctual(self._service.health(), self._broker.skew_s()),
                 counters=dict(self._service.counters()),
                 gauges=dict(self._service.gauges()),
                 config=dict(self._service.settings),
@@ -164,6 +164,19 @@ class Responder:
             processing_time=int(tally.ms * NANO_PER_MS),
             average_processing_time=int(tally.ms / tally.requests * NANO_PER_MS) if tally.requests else 0,
         )
+
+
+def punctual(health: status.Health, skew_s: float) -> status.Health:
+    """What a service says of itself, and what its clock adds to that."""
+    if abs(skew_s) <= limits.CLOCK_SKEW_MAX_S:
+        return health
+    side = "behind" if skew_s > 0 else "ahead of"
+    reason = (
+        f"the clock of this machine is {abs(skew_s):.1f} s {side} the broker's: set both by NTP "
+        "(systemd-timesyncd or chrony)"
+    )
+    level: status.Level = "degraded" if health.level == "ok" else health.level
+    return status.Health(level=level, reasons=(*health.reasons, reason))
 
 
 def _schema(kind: type[msgspec.Struct]) -> str:

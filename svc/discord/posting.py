@@ -101,25 +101,25 @@ class Poster:
         Raises Undelivered, Retry, and what `refusal.decide` leaves as it is.
         """
         begun = bool(posted)  # what was begun in time is finished, however late
-        if not begun and delivery.deliveries == 1 and late_s(say) > 0:
-            raise refusal.Undelivered("expired", f"{late_s(say):.0f} s too late")
+        if not begun and delivery.deliveries == 1 and late_s(say, delivery) > 0:
+            raise refusal.Undelivered("expired", f"{late_s(say, delivery):.0f} s too late")
         if time.monotonic() < self._refused.get(say.channel, 0.0):
             raise refusal.Undelivered("forbidden", LEFT_ALONE)
         channel_id = place.native(say.channel)
         client = await self._connection(CLIENT_S)
         me = client.user.id if client.user else 0
         channel = client.get_partial_messageable(channel_id, guild_id=int(say.guild) if say.guild else None)
-        expired = not begun and late_s(say) > 0
+        expired = not begun and late_s(say, delivery) > 0
         try:
             with anyio.fail_after(REQUEST_S):
-                if expired or time.time() - delivery.first_at > self._nonce_memory_s:
+                if expired or delivery.now() - delivery.first_at > self._nonce_memory_s:
                     earlier = await own.find(
                         channel, me, content, say.reply_to, since=delivery.first_at, taken=posted
                     )
                     if earlier:
                         return earlier
                 if expired:
-                    raise refusal.Undelivered("expired", f"{late_s(say):.0f} s too late")
+                    raise refusal.Undelivered("expired", f"{late_s(say, delivery):.0f} s too late")
                 return await send(channel, content, say.reply_to, nonce(say.turn, number))
         except refusal.Undelivered:
             raise
@@ -152,9 +152,9 @@ class Poster:
         await self._bus.publish(subjects.event("turn", "undelivered", say.turn, number), undelivered)
 
 
-def late_s(say: wire.Say) -> float:
+def late_s(say: wire.Say, delivery: job.Job) -> float:
     """How long ago it expired, in seconds; not above 0 while it is fresh."""
-    return time.time() - say.expires_at if say.expires_at else 0.0
+    return delivery.now() - say.expires_at if say.expires_at else 0.0
 
 
 async def send(

@@ -50,10 +50,18 @@ def still() -> None:
 class Course:
     """Takes turns to their end; what it remembers between turns only saves time."""
 
-    def __init__(self, replies: Replies, load_: Load, options: settings.Settings) -> None:
+    def __init__(
+        self,
+        replies: Replies,
+        load_: Load,
+        options: settings.Settings,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`now` is the clock that all processes agree on (`api.Bus.now`)."""
         self._replies = replies
         self._load = load_
         self._options = options
+        self._now = now
         self._gatherer = facts.Gatherer(options.router_passages)
         self._maker = attempt.Maker(options)
         self._version = status.version()
@@ -73,14 +81,15 @@ class Course:
 
         Raises Retry while there is no pack to speak with, NotAccepted while the broker can't be reached.
         """
-        taken = noted.number(TAKEN, time.time)
+        taken = noted.number(TAKEN, self._now)
         if turn_.expires_at and taken > turn_.expires_at:
             reached = outcome.ended(turn_, "expired", "nobody could take it in time")
         else:
             # What was down and came back still answers: each run has the time a person waits.
             patience = limits.TURN_S if turn_.origin == "user" else limits.ORGANIC_S
-            deadline = min(turn_.expires_at or math.inf, taken + patience)
-            limited = msgspec.structs.replace(turn_, expires_at=deadline)
+            left = min((turn_.expires_at or math.inf) - taken, patience)
+            # From here on by the clock of this machine, which the steps are timed with.
+            limited = msgspec.structs.replace(turn_, expires_at=time.time() + left)
             reached = await self._reach(limited, asked, noted, progress)
         return self._stamped(reached, stored_at, noted)
 
@@ -91,7 +100,7 @@ class Course:
         return self._stamped(reached, stored_at, noted)
 
     def _stamped(self, reached: turn.Ended, stored_at: float, noted: notes.Notes) -> turn.Ended:
-        at = noted.number("at", time.time)
+        at = noted.number("at", self._now)
         ms = round((at - stored_at) * 1000, 1)
         return msgspec.structs.replace(reached, at=at, ms=ms, noted=noted.taken)
 

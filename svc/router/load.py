@@ -7,8 +7,6 @@ comes to the same outcome.
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from svc.bus import api, limits, subjects
@@ -41,7 +39,7 @@ class Load:
         """Whether this turn may say that there is too much going on. May run twice."""
         key = f"{KEY}.{subjects.short_hash(turn_.channel)}"
         entry = await self._bus.state.get(key)
-        now = time.time()
+        now = self._bus.now()
         if entry is not None:
             said = base.decode(entry.data, Said)
             if said.turn == turn_.id:

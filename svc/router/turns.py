@@ -19,7 +19,7 @@ class Runner:
     def __init__(self, bus: api.Bus, shared: cache.Cache, options: settings.Settings) -> None:
         self._bus = bus
         self._cache = shared
-        self._course = course.Course(shared, load.Load(bus), options)
+        self._course = course.Course(shared, load.Load(bus), options, bus.now)
         self._scribe = outcome.Scribe(bus)
         self._breakers = breaker.Breakers()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import types
-
 import anyio
 import pytest
 from hypothesis import given, settings
@@ -19,7 +17,7 @@ NAME = "lease.channel.a"
 
 
 class Clock:
-    """Stands for `time` in `svc.bus.state`."""
+    """The broker's."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
@@ -29,19 +27,17 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(state, "time", types.SimpleNamespace(time=made.time))
-    return made
+def clock() -> Clock:
+    return Clock()
 
 
-def owners() -> tuple[state.Leases, state.Leases]:
-    store = connection.Connection(memory.Memory(), "test").state
+def owners(clock: Clock) -> tuple[state.Leases, state.Leases]:
+    store = connection.Connection(memory.Memory(clock.time), "test").state
     return state.Leases(store, "one", SECONDS), state.Leases(store, "two", SECONDS)
 
 
 async def test_a_lease_is_taken_then_held_and_denied_to_others(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     assert await one.acquire(NAME) == "taken"
     assert await one.acquire(NAME) == "held"
     assert await two.acquire(NAME) == "denied"
@@ -49,7 +45,7 @@ async def test_a_lease_is_taken_then_held_and_denied_to_others(clock: Clock) -> 
 
 
 async def test_a_lease_that_is_used_never_lapses(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     assert await one.acquire(NAME) == "taken"
     for _ in range(10):
         clock.now += SECONDS * 0.9
@@ -69,7 +65,7 @@ async def test_while_it_holds_for_long_it_costs_nothing(clock: Clock) -> None:
 
 
 async def test_an_expired_lease_goes_to_whoever_asks(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     await one.acquire(NAME)
     clock.now += SECONDS + 0.001
     assert await two.acquire(NAME) == "taken"
@@ -80,14 +76,14 @@ async def test_an_expired_lease_goes_to_whoever_asks(clock: Clock) -> None:
 
 async def test_after_a_break_it_is_taken_not_held(clock: Clock) -> None:
     """Others may have written meanwhile: the owner has to read again."""
-    one, _ = owners()
+    one, _ = owners(clock)
     await one.acquire(NAME)
     clock.now += SECONDS + 0.001
     assert await one.acquire(NAME) == "taken"
 
 
 async def test_of_two_who_ask_at_once_one_gets_it(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     results: list[str] = []
 
     async def acquire(leases: state.Leases) -> None:
@@ -100,7 +96,7 @@ async def test_of_two_who_ask_at_once_one_gets_it(clock: Clock) -> None:
 
 
 async def test_a_restarted_owner_is_somebody_else_until_the_lease_expires(clock: Clock) -> None:
-    source = memory.Memory()
+    source = memory.Memory(clock.time)
     await state.Leases(state.State(source), "pid-1", SECONDS).acquire(NAME)
     restarted = state.Leases(state.State(source), "pid-2", SECONDS)
     assert await restarted.acquire(NAME) == "denied"
@@ -109,7 +105,7 @@ async def test_a_restarted_owner_is_somebody_else_until_the_lease_expires(clock:
 
 
 async def test_it_knows_what_it_holds(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     assert not one.holds(NAME)
     await one.acquire(NAME)
     await two.acquire(NAME)
@@ -119,7 +115,7 @@ async def test_it_knows_what_it_holds(clock: Clock) -> None:
 
 
 async def test_forgetting_keeps_what_is_held(clock: Clock) -> None:
-    one, two = owners()
+    one, two = owners(clock)
     await one.acquire(NAME)
     clock.now += SECONDS * 0.6
     await one.acquire("lease.channel.b")
@@ -138,7 +134,7 @@ def test_at_no_time_do_two_owners_hold_it(steps: list[tuple[bool, float]]) -> No
     clock = Clock()
 
     async def run() -> None:
-        one, two = owners()
+        one, two = owners(clock)
         owner, promised, longest = "", 0.0, 0.0
         for first, wait in steps:
             clock.now += wait
@@ -154,9 +150,7 @@ def test_at_no_time_do_two_owners_hold_it(steps: list[tuple[bool, float]]) -> No
             owner = name
             promised, longest = clock.now + SECONDS / 2, clock.now + SECONDS
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "time", types.SimpleNamespace(time=clock.time))
-        anyio.run(run)
+    anyio.run(run)
 
 
 WRITES = st.lists(
