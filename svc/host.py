@@ -11,13 +11,13 @@ import importlib
 import logging
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import anyio
 import uvloop
 
 from svc import cache, config, errors, log, process
-from svc.bus import connection, jetstream, serve, service
+from svc.bus import connection, jetstream, limits, serve, service
 
 logger = logging.getLogger("quahog")
 
@@ -33,6 +33,8 @@ SERVICES = (
     "bridge",
     "discord",
 )
+CLOSE_S = 1.5
+"""For closing what is open, once handlers had their time to finish."""
 
 
 def run(names: Sequence[str]) -> int:
@@ -68,17 +70,41 @@ def _leaves(group: BaseExceptionGroup[errors.QuahogError]) -> list[BaseException
 
 async def _serve(names: Sequence[str], common: config.Common) -> None:
     stop = anyio.Event()
+    reasons: list[str] = []
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_stop_on_signal, stop)
+
+        def broken(reason: str) -> None:
+            if not reasons:
+                tasks.start_soon(_end_anyway, reason)
+            reasons.append(reason)
+            stop.set()
+
         waiting = [anyio.Event() for _ in names]
         async with anyio.create_task_group() as services:
             for name, ready in zip(names, waiting, strict=True):
-                services.start_soon(_serve_one, name, common, stop, ready)
+                services.start_soon(_serve_one, name, common, stop, ready, broken)
             tasks.start_soon(_tell_ready, waiting)
         tasks.cancel_scope.cancel()
+    if reasons:
+        raise errors.QuahogError(f"ended, to be started anew: {reasons[0]}")
 
 
-async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready: anyio.Event) -> None:
+async def _end_anyway(reason: str) -> None:
+    """A handler that hangs in a thread can't be cancelled, and would keep this process for ever."""
+    logger.critical("%s: ending, to be started anew", reason)
+    await anyio.sleep(limits.STOP_S + CLOSE_S)
+    logging.shutdown()
+    os._exit(process.EXIT_BROKEN)
+
+
+async def _serve_one(
+    name: str,
+    common: config.Common,
+    stop: anyio.Event,
+    ready: anyio.Event,
+    broken: Callable[[str], None],
+) -> None:
     opened = anyio.Event()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_give_up_opening, stop, opened, tasks.cancel_scope)
@@ -93,7 +119,7 @@ async def _serve_one(name: str, common: config.Common, stop: anyio.Event, ready:
             async with opener(app) as served:
                 logger.info("%s is ready", name, extra={"service": name})
                 opened.set()
-                await serve.Server(bus, served).run(stop, ready.set)
+                await serve.Server(bus, served, broken).run(stop, ready.set)
         finally:
             tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):

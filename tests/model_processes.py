@@ -21,12 +21,15 @@ from tests import servers
 
 READY_S = 20.0
 ANSWER_S = 60.0
+LLM = ("svc", "run", "llm")
 
 
 class ModelProcess:
-    """`quahog run llm` with the instant engine, which takes `delay_ms` for every reply."""
+    """`quahog run llm` with the instant engine, which takes `delay_ms` for a reply; or another program."""
 
-    def __init__(self, folder: Path, nats_url: str, name: str, delay_ms: int) -> None:
+    def __init__(
+        self, folder: Path, nats_url: str, name: str, delay_ms: int, program: tuple[str, ...] = LLM
+    ) -> None:
         self.generations = folder / f"{name}.jsonl"
         self._log = folder / f"{name}.log"
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("QUAHOG_")}
@@ -39,7 +42,7 @@ class ModelProcess:
         }
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                (sys.executable, "-m", "svc", "run", "llm"),
+                (sys.executable, "-m", *program),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -116,13 +119,17 @@ class Pair:
 
 
 @contextlib.asynccontextmanager
-async def pair(folder: Path, delay_ms: int) -> AsyncIterator[Pair]:
+async def pair(folder: Path, delay_ms: int, *, first: tuple[str, ...] = LLM) -> AsyncIterator[Pair]:
+    """`first` is the program of the process that has answered a turn `warm` before the other was started."""
     with servers.nats_server(folder) as server, contextlib.ExitStack() as ends:
-        one, two = (ModelProcess(folder, server.url, name, delay_ms) for name in ("one", "two"))
+        one = ModelProcess(folder, server.url, "one", delay_ms, first)
         ends.callback(one.end)
-        ends.callback(two.end)
         bus = connection.Connection(await jetstream.connect(server.url, "test"), "test")
         try:
+            await bus.broker.ensure()
+            await Pair(bus, (one, one)).ask("warm")
+            two = ModelProcess(folder, server.url, "two", delay_ms)
+            ends.callback(two.end)
             made = Pair(bus, (one, two))
             with anyio.fail_after(READY_S):
                 while len(await made.names()) < 2:

@@ -67,6 +67,13 @@ MODEL_ACK_WAIT_S = 4.0
 longer than the pin does."""
 STALL_S = 60.0
 """A handler that made no progress for this long loses its lease even if its process is alive."""
+MODEL_STALL_S = 30.0
+"""The same for an engine that tells of its every step; its process ends, as no other is given its work. The
+longest step is a batch of a prompt: 0.45 s with the model that is shipped, so that one fifty times as large
+still keeps within this on the same two cores."""
+OVERDUE_S = 30.0
+"""A handler that goes on for so much longer than its deadline can't be cancelled: it hangs. Longer than the
+longest step of a model, which can be cancelled only between two."""
 HEARTBEAT_S = 1.0
 """How often leases of running handlers are renewed: a quarter of the shortest ack wait."""
 DELIVERIES_MAX = 5

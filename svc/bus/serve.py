@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import logging
 import re
-import time
 from collections.abc import Callable
 
 import anyio
@@ -17,6 +15,7 @@ from svc.bus import (
     connection,
     errors,
     job,
+    lease,
     limits,
     middleware,
     service,
@@ -36,30 +35,24 @@ RESTORE_S = 1.0
 """A delivery whose reply could not be stored comes back after this."""
 
 
-@dataclasses.dataclass(eq=False, slots=True)
-class _Running:
-    """One message that a handler works on."""
-
-    delivery: broker.Delivery
-    """The newest: the broker wants its token back."""
-    job: job.Job
-    consumer: streams.Consumer
-    leased_at: float = dataclasses.field(default_factory=time.monotonic)
-    """When the lease was given or renewed."""
-    scope: anyio.CancelScope = dataclasses.field(default_factory=anyio.CancelScope)
-    """Cancelled when the message is no longer ours."""
-
-
 class Server:
-    """Works off everything one service answers and listens to."""
+    """Works off everything one service answers and listens to.
 
-    def __init__(self, bus: connection.Connection, served: service.Service) -> None:
+    `broken` is called once, with the reason, when a handler hangs that only this process is given work for:
+    it should set `stop`, and end the process even if that handler never ends.
+    """
+
+    def __init__(
+        self, bus: connection.Connection, served: service.Service, broken: Callable[[str], None] | None = None
+    ) -> None:
         self._bus = bus
         self._broker = bus.broker
         self._service = served
         self._tallies: dict[str, status.Tally] = {}
-        self._running: dict[tuple[str, int], _Running] = {}
-        """What this process works on, by consumer and sequence."""
+        self._broken = broken
+        self._leases = lease.Leases(bus.broker)
+        self._stalls: dict[str, float] = {}
+        """Prefix of a subject -> how long its handler may be without progress."""
         self._chains: dict[str, dict[str, middleware.Work[None]]] = {}
         self._slots: dict[str, int] = {}
         self._pullers: dict[str, broker.Puller] = {}
@@ -70,18 +63,21 @@ class Server:
             chain = middleware.chain_for_answer(
                 self._broker, bus.instance, answer, self._tally(answer.method)
             )
-            self._add(consumer, f"req.{served.name}.{answer.method}", chain, answer.slots)
+            self._add(consumer, f"req.{served.name}.{answer.method}", chain, answer.slots, answer.stall_s)
         suspects = suspect.Suspects(self._broker, bus.instance)
         for listen in served.listens:
             tally = self._tally(listen.subject)
             chain = middleware.chain_for_listen(self._broker, suspects, listen, tally)
-            self._add(listen.consumer, listen.subject, chain, listen.slots)
+            self._add(listen.consumer, listen.subject, chain, listen.slots, limits.STALL_S)
 
     def _tally(self, name: str) -> status.Tally:
         return self._tallies.setdefault(name, status.Tally())
 
-    def _add(self, consumer: str, prefix: str, chain: middleware.Work[None], slots: int) -> None:
+    def _add(
+        self, consumer: str, prefix: str, chain: middleware.Work[None], slots: int, stall_s: float
+    ) -> None:
         self._chains.setdefault(consumer, {})[prefix] = chain
+        self._stalls[prefix] = stall_s
         self._slots[consumer] = max(slots, self._slots.get(consumer, 0))
 
     async def run(self, stop: anyio.Event, ready: Callable[[], None]) -> None:
@@ -91,7 +87,12 @@ class Server:
         """
         await self._broker.check_clock()  # before the first deadline is looked at
         responder = status.Responder(
-            self._broker, self._bus.instance, self._service, self._tallies, self._pinned
+            self._broker,
+            self._bus.instance,
+            self._service,
+            self._tallies,
+            self._pinned,
+            self._leases.hanging,
         )
         async with responder.answering(), anyio.create_task_group() as tasks:
             for name in self._chains:
@@ -104,7 +105,7 @@ class Server:
                 permits = asyncio.Semaphore(IDLE_PULLS)
                 for _ in range(slots):
                     tasks.start_soon(self._loop, puller, permits, consumer)
-            tasks.start_soon(self._renew_leases)
+            tasks.start_soon(self._leases.keep, self._hangs)
             tasks.start_soon(self._check_clock)
             ready()
             await stop.wait()
@@ -112,10 +113,17 @@ class Server:
             async with anyio.create_task_group() as stopping:
                 for puller in self._pullers.values():
                     stopping.start_soon(puller.stop)
+            await self._leases.give_back_hanging()
             with anyio.move_on_after(limits.STOP_S):
-                if self._running:
+                if self._leases:
                     await self._idle.wait()
             tasks.cancel_scope.cancel()
+
+    def _hangs(self, why: str) -> None:
+        """It keeps its pin, so nobody else is given the work: only ending the process frees it."""
+        if self._broken is not None and not self._stopping:
+            broken, self._broken = self._broken, None
+            broken(why)
 
     def _pinned(self, consumer: str) -> bool | None:
         """Whether this process is the one that works off a pinned consumer; None: nobody is yet."""
@@ -135,41 +143,37 @@ class Server:
 
     async def _work(self, delivery: broker.Delivery, consumer: streams.Consumer) -> None:
         message, chains = delivery.message, self._chains[consumer.name]
-        key = (consumer.name, message.sequence)
-        if (running := self._running.get(key)) is not None:
-            # The lease was lost, and the queue gave the message to the one who works on it already.
-            running.delivery = delivery
+        if self._leases.again(delivery, consumer):
             return
         try:
             subject = subjects.parse(message.subject)
-            chain = chains[_prefix(subject, chains)]
+            prefix = _prefix(subject, chains)
         except (ValueError, KeyError) as error:
             await self._give_up(delivery, error, "nobody handles this subject")
             return
         circumstances = self._job(delivery, subject, consumer)
-        running = self._running[key] = _Running(delivery, circumstances, consumer)
+        held = self._leases.begin(delivery, circumstances, consumer, self._stalls[prefix])
         try:
-            with trace.active(circumstances.traceparent), running.scope:
-                await chain(delivery, circumstances)
+            with trace.active(circumstances.traceparent), held.scope:
+                await chains[prefix](delivery, circumstances)
         except errors.Retry as retry:
-            await self._broker.nak(running.delivery, retry.after_s)
+            await self._broker.nak(held.delivery, retry.after_s)
         except errors.BusError as error:
             log.warning("%s comes back: %s", message.subject, error)
-            await self._broker.nak(running.delivery, RESTORE_S)
+            await self._broker.nak(held.delivery, RESTORE_S)
         except asyncio.CancelledError:
             with anyio.CancelScope(shield=True):
-                await self._broker.nak(running.delivery)
+                await self._broker.nak(held.delivery)
             raise
         except Exception as error:
             # Only a mistake of ours gets here, and even that must not end the process for one message.
-            await self._give_up(running.delivery, error, "it broke what is around its handler")
+            await self._give_up(held.delivery, error, "it broke what is around its handler")
         else:
-            if not running.scope.cancelled_caught:
-                await self._broker.ack(running.delivery)
+            if not held.lost:
+                await self._broker.ack(held.delivery)
         finally:
-            if self._running.get(key) is running:
-                del self._running[key]
-            if self._stopping and not self._running:
+            self._leases.end(held)
+            if self._stopping and not self._leases:
                 self._idle.set()
 
     async def _give_up(self, delivery: broker.Delivery, error: Exception, why: str) -> None:
@@ -203,30 +207,6 @@ class Server:
         while True:
             await anyio.sleep(limits.CLOCK_CHECK_S)
             await self._broker.check_clock()
-
-    async def _renew_leases(self) -> None:
-        """Renew what moves on. A handler without progress loses its lease although its process is alive."""
-        while True:
-            slept_at = time.monotonic()
-            await anyio.sleep(limits.HEARTBEAT_S)
-            now = time.monotonic()
-            self._drop_lost(now, now - slept_at)
-            for running in tuple(self._running.values()):
-                if now - running.job.progressed_at < limits.STALL_S:
-                    running.leased_at = now
-                    await self._broker.renew(running.delivery)
-
-    def _drop_lost(self, now: float, slept_s: float) -> None:
-        """After a stop of the whole process: what only one process at a time works on is another's by now.
-
-        Nothing is given back: it is not ours to give. If there is no other, it comes again.
-        """
-        for key, running in tuple(self._running.items()):
-            lease_s = running.consumer.ack_wait_s
-            if running.consumer.pinned and slept_s > lease_s and now - running.leased_at > lease_s:
-                log.warning("dropped %s: this process stood still for %.1f s", key, slept_s)
-                del self._running[key]
-                running.scope.cancel()
 
 
 def _prefix(subject: subjects.Subject, chains: dict[str, middleware.Work[None]]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 
 from svc import cache, config
+from svc.bus import limits
 from svc.wire import status
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Answer(Generic[Q, R]):
     slots: int = SLOTS
     paid: bool = False
     """The work costs more than a look into the record (0.5 ms): always look first, never do it twice."""
+    stall_s: float = limits.STALL_S
+    """The longest that the handler may honestly be without progress."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Responder:
         served: service.Service,
         tallies: dict[str, Tally],
         pinned: Callable[[str], bool | None],
+        hanging: Callable[[], tuple[str, ...]],
     ) -> None:
         self._broker = source
         self._instance = instance
@@ -64,6 +65,8 @@ class Responder:
         self._tallies = tallies
         self._pinned = pinned
         """Whether this process is the one that works off the consumer of that name."""
+        self._hanging = hanging
+        """Handlers that make no progress, one sentence each."""
         self._started = datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
         self._outbox: list[tuple[str, bytes]] = []
         self._wake = anyio.Event()
@@ -143,7 +146,7 @@ class Responder:
             metadata=dict(self._service.metadata),
             endpoints=tuple(self._endpoint(name, tally) for name, tally in self._tallies.items()),
             vitals=status.Vitals(
-                health=punctual(self._service.health(), self._broker.skew_s()),
+                health=worse(punctual(self._service.health(), self._broker.skew_s()), self._hanging()),
                 counters=dict(self._service.counters()),
                 gauges=dict(self._service.gauges()),
                 config=dict(self._service.settings),
@@ -175,8 +178,13 @@ def punctual(health: status.Health, skew_s: float) -> status.Health:
         f"the clock of this machine is {abs(skew_s):.1f} s {side} the broker's: set both by NTP "
         "(systemd-timesyncd or chrony)"
     )
-    level: status.Level = "degraded" if health.level == "ok" else health.level
-    return status.Health(level=level, reasons=(*health.reasons, reason))
+    return worse(health, (reason,))
+
+
+def worse(health: status.Health, reasons: tuple[str, ...]) -> status.Health:
+    """The same with more reasons not to be well."""
+    level: status.Level = "degraded" if reasons and health.level == "ok" else health.level
+    return status.Health(level=level, reasons=(*health.reasons, *reasons))
 
 
 def _schema(kind: type[msgspec.Struct]) -> str:

@@ -109,6 +109,8 @@ class Engine(Protocol):
     model: str
     context: int
     """Tokens of prompt and reply together; final once warm."""
+    silence_s: float
+    """Hearing nothing from any of its generations for longer than this means that it hangs."""
     pool: pool.Pool
     """At most `limits.MODEL_SLOTS` at once, or what it really runs side by side. Final once warm."""
 

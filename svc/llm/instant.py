@@ -42,6 +42,7 @@ class Instant:
         self.context = context
         self.pool = pool.Pool(limits.MODEL_SLOTS)
         self._delay_s = delay_ms / 1000
+        self.silence_s = self._delay_s + limits.MODEL_STALL_S
         self._log = log
 
     async def warm(self) -> None:

@@ -53,6 +53,7 @@ class LlamaCpp:
     """`engine.Engine` over one loaded GGUF file."""
 
     name = "llamacpp"
+    silence_s = limits.MODEL_STALL_S
 
     def __init__(self, gguf: Path, *, context: int, threads: int = 0) -> None:
         self.model = gguf.stem

@@ -45,6 +45,9 @@ class Ollama:
     """`engine.Engine` over one Ollama server."""
 
     name = "ollama"
+    silence_s = limits.HANDLE_S
+    """It says nothing while it reads a prompt, a minute on a processor, or while its own queue is long. Every
+    call ends at its deadline, so only one that doesn't hangs."""
 
     def __init__(self, url: str, model: str, *, context: int, parallel: int = limits.MODEL_SLOTS) -> None:
         self.model = model

@@ -34,7 +34,12 @@ class Pool:
         self._free = capacity
         self._first: collections.deque[Place] = collections.deque()
         self._background: collections.deque[Place] = collections.deque()
-        self.inside = 0
+        self._inside: list[Place] = []
+        self._telling = False
+
+    @property
+    def inside(self) -> int:
+        return len(self._inside)
 
     @property
     def waiting(self) -> int:
@@ -46,7 +51,8 @@ class Pool:
     ) -> AsyncIterator[Place]:
         """Hold that much for the length of the block. More than there is counts as all there is.
 
-        `moved` is called while this waits, whenever those inside get on: the wait is no hang.
+        `moved` is called whenever anybody inside gets on: while it does, neither to wait in line nor to be
+        served in turns with others is to hang.
         """
         place = Place(tuple(map(min, wants, self._capacity)), moved)
         line = self._background if background else self._first
@@ -60,7 +66,7 @@ class Pool:
         finally:
             # Admitted and cancelled in the same moment counts as admitted.
             if place.admitted.is_set():
-                self.inside -= 1
+                self._inside.remove(place)
                 self._free = tuple(free + taken for free, taken in zip(self._free, place.wants, strict=True))
                 self.moved()
             else:
@@ -68,9 +74,15 @@ class Pool:
             self._admit()
 
     def moved(self) -> None:
-        """Somebody inside got on (a token came, or one is done): tell those who wait."""
-        for place in (*self._first, *self._background):
-            place.moved()
+        """Somebody inside got on (a token came, or one is done): tell everybody, once."""
+        if self._telling:
+            return
+        self._telling = True
+        try:
+            for place in (*self._inside, *self._first, *self._background):
+                place.moved()
+        finally:
+            self._telling = False
 
     def _admit(self) -> None:
         """Let in from the head of the line only, so that a large request is not starved by small ones."""
@@ -80,5 +92,5 @@ class Pool:
                 return
             line.popleft()
             self._free = tuple(free - wanted for free, wanted in zip(self._free, place.wants, strict=True))
-            self.inside += 1
+            self._inside.append(place)
             place.admitted.set()

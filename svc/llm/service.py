@@ -46,6 +46,7 @@ async def open(app: service.App) -> service.Opened:
                         replies.generate,
                         slots,
                         paid=True,
+                        stall_s=chosen.engine.silence_s,
                     )
                     for method, slots in (
                         ("generate", limits.MODEL_SLOTS),

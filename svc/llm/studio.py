@@ -93,11 +93,10 @@ class Studio:
         first: list[float] = []
 
         def hear(index: int, text: str) -> None:
-            if text:
-                self._engine.pool.moved()
-                if not first:
-                    first.append(time.perf_counter())
+            if text and not first:
+                first.append(time.perf_counter())
             on_token(index, text)
+            self._engine.pool.moved()
 
         fitted = await budget.fit(
             request.messages,

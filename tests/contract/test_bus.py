@@ -240,6 +240,65 @@ async def test_a_message_that_comes_back_to_who_works_on_it_is_not_done_twice(
     assert await bus.last(subjects.request("tuning", "advise", "again")) is None  # the newest token acked it
 
 
+async def health(bus: connection.Connection, instance: str) -> status.Health:
+    return next(one.vitals.health for one in await bus.survey(0.1) if one.id == instance)
+
+
+async def test_a_handler_that_hangs_is_named_until_it_gets_on(
+    bus: connection.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    adviser = Adviser()
+    answer = dataclasses.replace(adviser.service().answers[0], stall_s=0.2)
+    monkeypatch.setattr(limits, "HEARTBEAT_S", 0.05)
+    async with serving(bus, service.Service(name="tuning", answers=(answer,))):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(adviser.ask, bus, "hang", "hung")
+            await adviser.called.wait()
+            assert (await health(bus, bus.instance)).level == "ok"
+            with anyio.fail_after(5):
+                while (named := await health(bus, bus.instance)).level == "ok":
+                    await anyio.sleep(0.02)
+            assert named.level == "degraded"
+            assert named.reasons[0].startswith("tuning.advise of hung has made no progress for ")
+            adviser.hold.set()
+        assert (await health(bus, bus.instance)).level == "ok"
+
+
+async def test_a_model_process_that_hangs_is_called_broken_and_another_gets_its_work(
+    bus: connection.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HEARTBEAT_S", 0.05)
+    monkeypatch.setattr(limits, "STOP_S", 0.3)
+    other = connection.Connection(bus.broker, "other")
+    one, two = Writer(), Writer()
+    two.go.set()
+    stop, ready, ended = anyio.Event(), anyio.Event(), anyio.Event()
+    reasons: list[str] = []
+
+    def broken(reason: str) -> None:
+        reasons.append(reason)
+        stop.set()
+
+    hanging = dataclasses.replace(one.service().answers[0], stall_s=0.3)
+    served = service.Service(name="llm", answers=(hanging,))
+
+    async def serve_one() -> None:
+        await serve.Server(bus, served, broken).run(stop, ready.set)
+        ended.set()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(serve_one)
+        await ready.wait()
+        tasks.start_soon(write, other, "generate", "stuck")
+        await until(lambda: one.turns == ["stuck"])
+        async with serving(other, two.service()):
+            with anyio.fail_after(10):
+                await ended.wait()
+            await until(lambda: two.turns == ["stuck"])
+    assert reasons == [reasons[0]]
+    assert reasons[0].startswith("llm.generate of stuck has made no progress for ")
+
+
 async def test_recall_reads_every_reply_of_a_turn(bus: connection.Connection) -> None:
     adviser = Adviser()
     async with serving(bus, adviser.service()):

@@ -7,8 +7,10 @@ from collections import Counter
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import pytest
 
+from svc import process
 from svc.bus import limits
 from svc.wire import status
 from tests import model_processes
@@ -30,9 +32,13 @@ async def busy(pair: model_processes.Pair) -> model_processes.ModelProcess:
     return await pair.active()
 
 
+def once(*turns: str) -> Counter[tuple[str, str]]:
+    """One completed generation for each."""
+    return Counter({(turn, "0"): 1 for turn in turns})
+
+
 async def survive(pair: model_processes.Pair, how: signal.Signals) -> model_processes.ModelProcess:
     """Ask for everything, do that to the active one in the middle, and wait for all answers."""
-    await pair.ask("first")
     with anyio.fail_after(model_processes.ANSWER_S):
         async with anyio.create_task_group() as tasks:
             for turn in TURNS:
@@ -46,8 +52,9 @@ async def test_the_standby_takes_over_from_a_killed_process_whose_slots_are_all_
     async with model_processes.pair(tmp_path, delay_ms=300) as pair:
         victim = await survive(pair, signal.SIGKILL)
         replies = await pair.replies()
-        assert set(pair.answered) == set(replies) == {"first", *TURNS}
-        assert pair.finished() == Counter(dict.fromkeys(((turn, "0") for turn in replies), 1))
+        assert set(pair.answered) == set(TURNS)
+        assert set(replies) == {"warm", *TURNS}
+        assert pair.finished() == once(*replies)
         by_standby = [turn for turn, (_, who) in replies.items() if pair.process_of(who) is not victim]
         assert len(by_standby) == len(TURNS)
         assert await pair.active() is pair.other(victim)
@@ -67,8 +74,8 @@ async def test_a_stopped_process_changes_nothing_when_it_wakes_up(tmp_path: Path
         }
         await pair.ask("after")
         await anyio.sleep(3.5)  # long enough for a generation that the stopped process should have dropped
-        assert pair.finished() == Counter(dict.fromkeys(((turn, "0") for turn in pair.answered), 1))
-        assert set(await pair.replies()) == {"first", "after", *TURNS}
+        assert pair.finished() == once("warm", *pair.answered)
+        assert set(await pair.replies()) == {"warm", "after", *TURNS}
 
 
 @pytest.mark.slow
@@ -76,5 +83,20 @@ async def test_a_process_that_is_told_to_stop_gives_its_work_to_the_other(tmp_pa
     async with model_processes.pair(tmp_path, delay_ms=4000) as pair:  # longer than handlers get to finish
         victim = await survive(pair, signal.SIGTERM)
         assert victim.process.wait(10) == 0
-        assert pair.finished() == Counter(dict.fromkeys(((turn, "0") for turn in pair.answered), 1))
-        assert set(await pair.replies()) == {"first", *TURNS}
+        assert pair.finished() == once("warm", *pair.answered)
+        assert set(await pair.replies()) == {"warm", *TURNS}
+
+
+@pytest.mark.slow
+async def test_a_process_whose_engine_hangs_ends_and_the_standby_answers(tmp_path: Path) -> None:
+    async with model_processes.pair(tmp_path, delay_ms=100, first=("tests.contract.stuck",)) as pair:
+        victim = pair.processes[0]
+        with anyio.fail_after(model_processes.ANSWER_S):
+            async with anyio.create_task_group() as tasks:
+                for turn in ("stuck", "user1", "user2"):
+                    tasks.start_soon(pair.ask, turn)
+        replies = await pair.replies()
+        assert set(replies) == {"warm", "stuck", "user1", "user2"}
+        assert pair.process_of(replies["stuck"][1]) is pair.processes[1]
+        assert await anyio.to_thread.run_sync(victim.process.wait, 15) == process.EXIT_BROKEN
+        assert "llm.generate of stuck has made no progress" in victim.text()

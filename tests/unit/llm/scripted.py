@@ -23,6 +23,7 @@ class Scripted:
     name = "scripted"
     model = "none"
     context = 1000
+    silence_s = limits.MODEL_STALL_S
 
     def __init__(self, *texts: str) -> None:
         self.texts = texts or ("Holy crap, beer!",)
