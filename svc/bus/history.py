@@ -79,7 +79,7 @@ def _reply(data: bytes) -> envelope.Reply:
         return envelope.Reply(refusal=envelope.Refusal(code="bad_reply", message=str(error)))
 
 
-def _json(data: bytes | msgspec.Raw) -> msgspec.Raw:
+def shown(data: bytes | msgspec.Raw) -> msgspec.Raw:
     """As it is, if it is JSON; else as a text, so that what it is shown in stays JSON."""
     try:
         msgspec.json.decode(data)
@@ -109,8 +109,8 @@ def _step(
         total_ms=_ms(reply.at - first.at) if reply else 0.0,
         status=_status(answer),
         detail=_detail(method, answer),
-        request=_json(request.data) if request else msgspec.Raw(b"null"),
-        reply=_json(result),
+        request=shown(request.data) if request else msgspec.Raw(b"null"),
+        reply=shown(result),
     )
 
 

@@ -134,7 +134,7 @@ def _report(args: argparse.Namespace, done: list[Done]) -> None:
     for one in done:
         match one.done:
             case "refused":
-                console.print(Text(_plain(one.note), style="red"))
+                console.print(Text(one.note, style="red"))
             case "dropped":
                 console.print(f"#{one.number} dropped")
             case "retried":
@@ -142,7 +142,7 @@ def _report(args: argparse.Namespace, done: list[Done]) -> None:
         if one.answer:
             console.print(Text(f"   its answer will be {one.answer}: `{_look(one)}` shows it", style="dim"))
         if one.note and one.done == "retried":
-            console.print(Text(f"   {_plain(one.note)}", style="yellow"))
+            console.print(Text(f"   {one.note}", style="yellow"))
     if not done:
         console.print("no dead letters", style="dim")
 
@@ -175,7 +175,7 @@ def _list(args: argparse.Namespace) -> None:
         table.add_row(
             str(letter.number),
             _when(letter.buried_at),
-            Text(_plain(letter.dead.subject)),
+            Text(letter.dead.subject),
             str(letter.dead.deliveries),
             Text(_line(letter.dead.reason)),
         )
@@ -193,10 +193,10 @@ def _show(args: argparse.Namespace, number: int) -> None:
         sys.stdout.write(base.encode(shown).decode() + "\n")
         return
     console, found = Console(highlight=False, soft_wrap=True), letter.dead
-    console.print(Text(f"#{letter.number} {_plain(found.subject)}", style="bold"))
-    console.print(Text(_plain(found.reason), style="red"))
+    console.print(Text(f"#{letter.number} {found.subject}", style="bold"))
+    console.print(Text(found.reason, style="red"))
     stored = f"stored {_when(found.stored_at)}, " if found.stored_at else ""
-    place = f" in {_plain(found.stream)}" if found.stream else ""
+    place = f" in {found.stream}" if found.stream else ""
     console.print(
         Text(
             f"{stored}delivered {found.deliveries} times{place}, buried {_when(letter.buried_at)}",
@@ -204,9 +204,9 @@ def _show(args: argparse.Namespace, number: int) -> None:
         )
     )
     for name, value in found.headers.items():
-        console.print(Text(f"{_plain(name)}: {_plain(value)}", style="dim"))
+        console.print(Text(f"{name}: {value}", style="dim"))
     console.print()
-    console.print(Text(_plain(_pretty(found.body))))
+    console.print(Text(_pretty(found.body)))
 
 
 def _when(at: float) -> str:
@@ -217,7 +217,7 @@ def _when(at: float) -> str:
 
 
 def _line(reason: str) -> str:
-    line = _plain(reason.partition("\n")[0])
+    line = reason.partition("\n")[0]
     return line if len(line) <= LINE_CHARS_MAX else f"{line[: LINE_CHARS_MAX - 1]}…"
 
 
@@ -227,8 +227,3 @@ def _pretty(body: str) -> str:
         return msgspec.json.format(body, indent=2)
     except msgspec.DecodeError:
         return body
-
-
-def _plain(text: str) -> str:
-    """What strangers wrote must not command the terminal."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -14,6 +14,7 @@ import uvloop
 
 from svc import config, errors
 from svc.bus import connection, jetstream
+from svc.cli import plain
 from svc.stack import where
 
 WAIT_S = 2.0
@@ -57,6 +58,7 @@ def run(work: Callable[[], Awaitable[T]]) -> T:
     async def main() -> T:
         return await work()
 
+    plain.guard()
     # What goes wrong reaches the person as the command's own error line.
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("nats").setLevel(logging.CRITICAL)

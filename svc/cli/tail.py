@@ -55,7 +55,7 @@ def _show(message: api.Message, args: argparse.Namespace, console: Console) -> N
 
 
 def _json(message: api.Message) -> str:
-    body = msgspec.Raw(message.data or b"null")
+    body = history.shown(message.data or b"null")
     line = {"at": message.at or time.time(), "subject": message.subject, "body": body}
     return msgspec.json.encode(line).decode()
 
@@ -66,7 +66,7 @@ def _line(message: api.Message) -> Text:
     line = Text(f"{at} ", style="dim") + Text(message.subject, style="bold")
     try:
         body = msgspec.json.decode(message.data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return line
     if isinstance(body, dict):
         for name in SHOWN:
