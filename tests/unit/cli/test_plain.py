@@ -23,6 +23,12 @@ def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(control._CONTROL_STRIP_TRANSLATE, code, raising=False)
 
 
+def printed(text: Text) -> str:
+    out = io.StringIO()
+    Console(file=out, width=200, highlight=False).print(text)
+    return out.getvalue()
+
+
 def test_control_characters_are_dropped_and_words_are_kept() -> None:
     assert "\x1b" in printed(Text(NASTY))  # rich alone lets them through
     plain.guard()
