@@ -144,7 +144,8 @@ def _report(args: argparse.Namespace, done: list[Done]) -> None:
         if one.note and one.done == "retried":
             console.print(Text(f"   {one.note}", style="yellow"))
     if not done:
-        console.print("no dead letters", style="dim")
+        older = f" older than {args.older}" if args.older else ""
+        console.print(f"no dead letters{older}", style="dim")
 
 
 def _look(done: Done) -> str:
@@ -197,9 +198,10 @@ def _show(args: argparse.Namespace, number: int) -> None:
     console.print(Text(found.reason, style="red"))
     stored = f"stored {_when(found.stored_at)}, " if found.stored_at else ""
     place = f" in {found.stream}" if found.stream else ""
+    times = "once" if found.deliveries == 1 else f"{found.deliveries} times"
     console.print(
         Text(
-            f"{stored}delivered {found.deliveries} times{place}, buried {_when(letter.buried_at)}",
+            f"{stored}delivered {times}{place}, buried {_when(letter.buried_at)}",
             style="dim",
         )
     )

@@ -94,7 +94,12 @@ def test_one_letter_is_shown_whole(bus: connection.Connection, capsys: pytest.Ca
     first, _ = two(bus)
     assert quahog("show", f"#{first}") == 0
     out = capsys.readouterr().out
-    for expected in ("evt.message.heard.m1.0", "and a second", "traceparent: 00-trace", "in RECORD"):
+    for expected in (
+        "evt.message.heard.m1.0",
+        "and a second",
+        "traceparent: 00-trace",
+        "delivered 3 times in RECORD",
+    ):
         assert expected in out
     assert '  "text": "Hi"' in out.splitlines()
     assert quahog("show", str(first), "--json") == 0
@@ -164,6 +169,8 @@ def test_only_the_old_ones_are_dropped(
     assert quahog("drop", "--all", "--older", "1d") == 0
     assert capsys.readouterr().out == f"#{first} dropped\n"
     assert left(bus) == 1
+    assert quahog("retry", "--all", "--older", "1d") == 0
+    assert capsys.readouterr().out == "no dead letters older than 1d\n"
     assert quahog("drop", "--all") == 0
     assert left(bus) == 0
 
