@@ -6,6 +6,7 @@ acked, durable consumers whose unacked messages come back, republishing, schedul
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import dataclasses
 import datetime
@@ -33,10 +34,23 @@ class _Stored:
 @dataclasses.dataclass(slots=True)
 class _Durable:
     consumer: streams.Consumer
-    cursor: int = 0
+    fresh: collections.deque[int] = dataclasses.field(default_factory=collections.deque[int])
+    """Sequences that were never delivered, oldest first."""
     pending: dict[int, _Stored] = dataclasses.field(default_factory=dict)
+    """Delivered and not acked."""
     pinned: _Puller | None = None
     """Who is served, where only one is."""
+    changed: anyio.Event = dataclasses.field(default_factory=anyio.Event)
+
+    def wants(self, message: api.Message) -> bool:
+        return message.stream == self.consumer.stream and any(
+            subjects.matches(pattern, message.subject) for pattern in self.consumer.filters
+        )
+
+    def wake(self) -> None:
+        """Whoever waits for a message looks again."""
+        self.changed.set()
+        self.changed = anyio.Event()
 
 
 class Memory:
@@ -92,6 +106,10 @@ class Memory:
         if stream.republish and subjects.matches(stream.republish[0], subject):
             prefix = stream.republish[1].removesuffix(">")
             self._publish(prefix + subject.partition(".")[2], data, headers)
+        for durable in self._durables.values():
+            if durable.wants(message):
+                durable.fresh.append(sequence)
+                durable.wake()
         self._notify()
         return sequence
 
@@ -199,8 +217,10 @@ class Memory:
         self._hear(api.Message(subject, data, dict(headers or {})), reply)
 
     def _hear(self, message: api.Message, reply: str) -> None:
+        kind = message.subject.partition(".")[0]
         for pattern, callback in tuple(self._subscriptions.values()):
-            if subjects.matches(pattern, message.subject):
+            # Most listen to another kind: told apart without taking every pattern to pieces.
+            if pattern.startswith((kind, "*", ">")) and subjects.matches(pattern, message.subject):
                 callback(message, reply)
 
     async def subscribe(self, pattern: str, callback: broker.Callback) -> broker.Subscription:
@@ -211,7 +231,11 @@ class Memory:
     # -- working off -------------------------------------------------------------------------------------
 
     async def puller(self, consumer: streams.Consumer) -> broker.Puller:
-        durable = self._durables.setdefault(consumer.name, _Durable(consumer))
+        durable = self._durables.get(consumer.name)
+        if durable is None:
+            durable = self._durables[consumer.name] = _Durable(consumer)
+            stored = sorted(self._streams[consumer.stream].items())
+            durable.fresh.extend(sequence for sequence, message in stored if durable.wants(message))
         return _Puller(self, durable)
 
     def take(self, durable: _Durable) -> broker.Delivery | None:
@@ -221,14 +245,9 @@ class Memory:
         for stored in durable.pending.values():
             if stored.invisible_until <= now:
                 return self._deliver(durable, stored, now)
-        if len(durable.pending) >= consumer.max_ack_pending:
-            return None
-        for sequence in sorted(self._streams[consumer.stream]):
-            message = self._streams[consumer.stream][sequence]
-            if sequence > durable.cursor and any(
-                subjects.matches(pattern, message.subject) for pattern in consumer.filters
-            ):
-                durable.cursor = sequence
+        while durable.fresh and len(durable.pending) < consumer.max_ack_pending:
+            sequence = durable.fresh.popleft()
+            if message := self._streams[consumer.stream].get(sequence):
                 stored = durable.pending[sequence] = _Stored(message)
                 return self._deliver(durable, stored, now)
         return None
@@ -236,6 +255,7 @@ class Memory:
     def _deliver(self, durable: _Durable, stored: _Stored, now: float) -> broker.Delivery:
         stored.deliveries += 1
         stored.invisible_until = now + durable.consumer.ack_wait_s
+        durable.wake()  # there is one lease more that may run out
         token = f"{durable.consumer.name}.{stored.message.sequence}"
         return broker.Delivery(stored.message, stored.deliveries, token)
 
@@ -250,6 +270,7 @@ class Memory:
         if found := self._pending(delivery):
             durable, stored = found
             del durable.pending[stored.message.sequence]
+            durable.wake()  # there is room for one more
             if streams.BY_NAME[durable.consumer.stream].retention == "workqueue":
                 self._forget(durable.consumer.stream, stored.message.sequence)
 
@@ -257,7 +278,7 @@ class Memory:
         await anyio.lowlevel.checkpoint()
         if found := self._pending(delivery):
             found[1].invisible_until = self._clock() + after_s
-            self._notify()
+            found[0].wake()
 
     async def renew(self, delivery: broker.Delivery) -> None:
         await anyio.lowlevel.checkpoint()
@@ -267,10 +288,17 @@ class Memory:
     async def term(self, delivery: broker.Delivery, reason: str) -> None:
         await self.ack(delivery)
 
-    async def changed(self) -> None:
-        """Something was stored or given back, or a moment passed (leases and schedules run out silently)."""
-        with anyio.move_on_after(0.02):
-            await self._changed.wait()
+    async def changed(self, durable: _Durable) -> None:
+        """Something came for a durable consumer, one of its leases or its pin ran out, or a plan is due."""
+        due = [stored.invisible_until for stored in durable.pending.values()]
+        due += [at for at, *_ in self._schedules]
+        if durable.pinned and not durable.pinned.pulls:
+            due.append(durable.pinned.until)
+        # What is due already is not for whoever waits here, but for the one who is served.
+        now = self._clock()
+        waits = [at - now for at in due if at > now]
+        with anyio.move_on_after(min(waits, default=PULL_S)):
+            await durable.changed.wait()
 
     # -- the rest ----------------------------------------------------------------------------------------
 
@@ -305,9 +333,11 @@ class _Subscription:
 
 
 class _Puller:
-    """A pin never runs out here: all processes are this one."""
-
     def __init__(self, source: Memory, durable: _Durable) -> None:
+        self.pulls = 0
+        """Open ones."""
+        self.until = 0.0
+        """When its pin runs out, unless it pulls."""
         self._memory = source
         self._durable = durable
         self._leader: broker.Puller | None = None
@@ -315,20 +345,30 @@ class _Puller:
 
     @property
     def active(self) -> bool | None:
-        return self._durable.pinned is self if self._durable.pinned else None
+        pinned = self._durable.pinned
+        if pinned and not pinned.pulls and pinned.until <= self._memory.now():
+            pinned = self._durable.pinned = None
+        return pinned is self if pinned else None
 
     def follow(self, leader: broker.Puller) -> None:
         self._leader = leader
 
     async def next(self) -> broker.Delivery | None:
-        with anyio.move_on_after(PULL_S):
-            while not self._stopping:
-                if self._may_take() and (delivery := self._memory.take(self._durable)):
-                    if self._durable.consumer.pinned:
-                        self._durable.pinned = self
-                    return delivery
-                await self._memory.changed()
-        return None
+        self.pulls += 1
+        try:
+            with anyio.move_on_after(PULL_S):
+                while not self._stopping:
+                    if self._may_take() and (delivery := self._memory.take(self._durable)):
+                        if self._durable.consumer.pinned:
+                            self._durable.pinned = self
+                        return delivery
+                    await self._memory.changed(self._durable)
+            return None
+        finally:
+            self.pulls -= 1
+            self.until = self._memory.now() + limits.PIN_S
+            if self._durable.pinned is self:
+                self._durable.wake()  # it may run out now
 
     def _may_take(self) -> bool:
         if self._leader is not None and self._leader.active is False:
@@ -343,3 +383,4 @@ class _Puller:
     async def stop(self) -> None:
         self._stopping = True
         self._release()
+        self._durable.wake()
