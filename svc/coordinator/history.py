@@ -91,12 +91,15 @@ class Channels:
         kept = await self._cache.run(KIND, _marker)
         if kept is None or kept == wanted:
             return 0
+        # Under another name first: if the cache loses everything meanwhile, there is nothing to rename.
+        ours = f"{MARKER}:{self._bus.instance}"
+        await self._cache.run(KIND, lambda client: client.set(ours, wanted, ex=cache.TTL_S[KIND]))
         found: dict[str, list[Line]] = {}
         async for channel, line in recorded(self._bus):
             found.setdefault(channel, []).append(line)
         written = [await self._write(channel, lines[-LINES_MAX:]) for channel, lines in found.items()]
         if all(written):
-            await self._cache.run(KIND, lambda client: client.set(MARKER, wanted, ex=cache.TTL_S[KIND]))
+            await self._cache.run(KIND, lambda client: client.rename(ours, MARKER))
         restored = sum(map(len, found.values()))
         if restored:
             log.info("restored %d lines of history from the record", restored)

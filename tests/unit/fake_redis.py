@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 
 import anyio.lowlevel
@@ -53,6 +53,14 @@ class FakeRedis:
         await self._reach()
         return True
 
+    async def rename(self, key: str, to: str) -> bool:
+        await self._reach()
+        if key not in self.kept:
+            raise redis.exceptions.ResponseError("no such key")
+        self.kept[to] = self.kept.pop(key)
+        self.expiries[to] = self.expiries.pop(key)
+        return True
+
     async def exists(self, key: str) -> int:
         await self._reach()
         return int(key in self.kept or key in self.sets)
@@ -75,8 +83,7 @@ class Pipeline:
 
     def __init__(self, server: FakeRedis) -> None:
         self._server = server
-        self._sets = {key: dict(members) for key, members in server.sets.items()}
-        self._expiries = dict(server.expiries)
+        self._commands: list[Callable[[], None]] = []
 
     async def __aenter__(self) -> Pipeline:
         return self
@@ -87,16 +94,20 @@ class Pipeline:
     def zadd(self, key: str, members: Mapping[bytes, float]) -> None:
         if not members:
             raise redis.exceptions.DataError("ZADD requires at least one element/score pair")
-        self._sets.setdefault(key, {}).update(members)
+        self._commands.append(lambda: self._server.sets.setdefault(key, {}).update(members))
 
     def zremrangebyrank(self, key: str, start: int, end: int) -> None:
         assert start == 0
-        ranked = sorted(self._sets[key].items(), key=lambda row: (row[1], row[0]))
-        self._sets[key] = dict(ranked[max(0, len(ranked) + end + 1) :])
+        self._commands.append(lambda: self._cut(key, end))
+
+    def _cut(self, key: str, end: int) -> None:
+        ranked = sorted(self._server.sets[key].items(), key=lambda row: (row[1], row[0]))
+        self._server.sets[key] = dict(ranked[max(0, len(ranked) + end + 1) :])
 
     def expire(self, key: str, seconds: int) -> None:
-        self._expiries[key] = seconds
+        self._commands.append(lambda: self._server.expiries.update({key: seconds}))
 
     async def execute(self) -> None:
         await self._server._reach()
-        self._server.sets, self._server.expiries = self._sets, self._expiries
+        for command in self._commands:
+            command()

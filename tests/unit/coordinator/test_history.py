@@ -8,6 +8,7 @@ from svc import cache
 from svc.bus import subjects
 from svc.coordinator import history
 from svc.wire import message
+from tests.unit import fake_redis
 from tests.unit.coordinator import setup
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +107,23 @@ async def test_a_cache_that_lost_everything_is_filled_from_the_record() -> None:
     assert await texts(room.channels()) == ["one", "two"]
     room.redis.lose()
     assert await texts(room.channels()) == ["one", "two"]
+
+
+async def test_a_cache_that_loses_everything_while_it_is_filled_is_filled_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room = setup.Room()
+    await record(room, setup.heard(1, "Hi."))
+    write = fake_redis.Pipeline.execute
+
+    async def write_in_vain(pipeline: fake_redis.Pipeline) -> None:
+        await write(pipeline)
+        room.redis.lose()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fake_redis.Pipeline, "execute", write_in_vain)
+        await room.channels().restore()
+    assert await texts(room.channels()) == ["Hi."]
 
 
 async def test_an_edit_is_restored_as_last_written() -> None:
