@@ -129,9 +129,7 @@ class Caller:
                 data = await self._ask(scope, wanted, request, within_s, headers)
         return unwrap(data, response)
 
-    async def settle(
-        self, subject: str, reply: envelope.Reply, headers: Mapping[str, str]
-    ) -> envelope.Reply:
+    async def settle(self, subject: str, reply: envelope.Reply, headers: Mapping[str, str]) -> envelope.Reply:
         """See `api.Bus.settle`."""
         async with self.scope(subjects.parse(subject).turn) as scope:
             data = base.encode(reply)

@@ -169,10 +169,20 @@ def suspected(suspects: suspect.Suspects, consumer: str, inner: Work[envelope.Re
 
 
 def _leaf(error: Exception) -> Exception:
-    """The one error inside nested groups: a task group wraps what its only failing task raised."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+    """The one error that counts inside nested groups, which task groups make of what their tasks raised.
+
+    A crash counts more than a refusal, and that more than trouble of the bus, which may have struck several
+    tasks at once.
+    """
+    if not isinstance(error, ExceptionGroup):
+        return error
+
+    def weight(leaf: Exception) -> int:
+        return (
+            1 if isinstance(leaf, errors.Refused) else 0 if isinstance(leaf, (errors.Retry, *RETRIED)) else 2
+        )
+
+    return max((_leaf(one) for one in error.exceptions), key=weight)
 
 
 def recorded(
