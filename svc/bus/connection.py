@@ -104,7 +104,7 @@ class Connection:
         return await history.messages(self.broker, turn)
 
     async def queue(self, service: str) -> wire_status.Queue:
-        return await self.broker.queue(f"WORK_{service}")
+        return await self.broker.queue(streams.work(service))
 
     async def turn_record(self, turn: str) -> record.TurnRecord:
         return await history.turn_record(self.broker, turn)

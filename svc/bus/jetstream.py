@@ -277,8 +277,7 @@ class JetStream:
     async def queue(self, stream: str) -> status.Queue:
         consumers = (await self.administer(f"CONSUMER.LIST.{stream}", {})).get("consumers") or ()
         if not consumers:  # nobody has ever worked on it
-            info = await self.administer(f"STREAM.INFO.{stream}", {})
-            return status.Queue(waiting=info["state"]["messages"])
+            return status.Queue(waiting=await self.depth(stream))
         return status.Queue(
             waiting=sum(one["num_pending"] for one in consumers),
             working=sum(one["num_ack_pending"] for one in consumers),

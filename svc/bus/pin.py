@@ -10,6 +10,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+import anyio
 import msgspec
 
 from svc.bus import errors, streams
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 LOOK_S = 2.0
 """The server is asked at most this often."""
+ANSWER_S = 0.5
+"""Its answer is not awaited longer: the pull that follows keeps the pin, and must not come too late for that."""
 STALE_S = 5.0
 """Nothing heard for so long: the process was stopped or the broker is away, and another may be served now."""
 
@@ -59,7 +62,8 @@ class Pin:
         if now - self._looked_at < LOOK_S:
             return
         self._looked_at, wins = now, self._wins
-        with contextlib.suppress(errors.BusError):  # the pull that follows meets the same trouble
+        # Whatever the trouble is, the pull that follows meets it too.
+        with contextlib.suppress(errors.BusError), anyio.move_on_after(ANSWER_S):
             info = await self._jet.administer(f"CONSUMER.INFO.{self._place}", {})
             if wins == self._wins:  # else the answer is older than what we know
                 self._holder = str(info["priority_groups"][0].get("pinned_client_id", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from svc.bus import limits
+from svc.bus import limits, pin
 from svc.router import attempt, facts, fence
 from svc.stack import part
 
@@ -24,7 +24,7 @@ from svc.stack import part
         (limits.ACK_WAIT_S, 3 * limits.HEARTBEAT_S),
         (limits.MODEL_ACK_WAIT_S, 3 * limits.HEARTBEAT_S),
         (limits.TURN_S, limits.STALL_S + limits.ACK_WAIT_S),
-        (limits.PIN_S, limits.PINNED_PULL_S),
+        (limits.PIN_S, limits.PINNED_PULL_S + pin.ANSWER_S),
         # Storing outlasts a broker's restart, and a stop is given the time that handlers get.
         (limits.APPEND_S, limits.APPEND_TRY_S),
         (part.SERVICE_GRACE_S, limits.STOP_S),
