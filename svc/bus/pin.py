@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LOOK_S = 2.0
 """The server is asked at most this often."""
 ANSWER_S = 0.5
-"""Its answer is not awaited longer: the pull that follows keeps the pin, and must not be too late for that."""
+"""Its answer is not awaited longer: the pull that follows keeps the pin, and must not come too late."""
 STALE_S = 5.0
 """Nothing heard for so long: the process was stopped or the broker is away, and another may be served now."""
 
