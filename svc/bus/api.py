@@ -123,10 +123,6 @@ class Bus(Protocol):
         """Everything a stream has stored so far under `patterns`, in order; then it ends."""
         ...
 
-    async def waiting(self, service: str) -> int:
-        """Requests in a service's queue: those nobody took yet, and those being worked on."""
-        ...
-
     async def survey(self, within_s: float = 0.3) -> tuple[status.Stats, ...]:
         """Every live instance of every service, as it answers `$SRV.STATS`."""
         ...

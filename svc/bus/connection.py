@@ -94,9 +94,6 @@ class Connection:
     def scan(self, stream: str, patterns: tuple[str, ...]) -> AsyncIterator[api.Message]:
         return self.broker.scan(stream, patterns)
 
-    async def waiting(self, service: str) -> int:
-        return await self.broker.depth(streams.work(service))
-
     async def survey(self, within_s: float = 0.3) -> tuple[wire_status.Stats, ...]:
         return await status.survey(self.broker, within_s)
 

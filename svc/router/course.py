@@ -109,8 +109,8 @@ class Course:
     ) -> turn.Ended:
         if turn_.origin != "user":
             waiting = await noted.answer("waiting", self._load.waiting)
-            if waiting > load.QUEUE_MAX:
-                return outcome.ended(turn_, "shed", f"{waiting:g} requests are in the model's queue")
+            if waiting > load.WAITING_MAX:
+                return outcome.ended(turn_, "shed", f"{waiting:g} requests wait for the model")
         if stop := await fence.check(turn_, asked, fence.FIRED):
             return outcome.ended(turn_, *stop)
         gathered = await self._gatherer.gather(turn_, asked, _left(turn_))

@@ -13,8 +13,8 @@ from svc.bus import api, limits, subjects
 from svc.wire import base, turn
 
 KEY = "busy"
-QUEUE_MAX = 2 * limits.MODEL_SLOTS
-"""With more requests than this in the model's queue, in work or waiting, nobody needs small talk."""
+WAITING_MAX = limits.MODEL_SLOTS
+"""With more requests than this waiting for the model nobody needs small talk."""
 
 
 class Said(msgspec.Struct, frozen=True):
@@ -32,8 +32,8 @@ class Load:
         self._bus = bus
 
     async def waiting(self) -> int:
-        """Requests in the model's queue, in work or waiting."""
-        return await self._bus.waiting("llm")
+        """Requests that wait for the model, without those it works on."""
+        return (await self._bus.queue("llm")).waiting
 
     async def may_say_busy(self, turn_: turn.Turn) -> bool:
         """Whether this turn may say that there is too much going on. May run twice."""

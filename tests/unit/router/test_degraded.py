@@ -11,7 +11,7 @@ import pytest
 from svc import retry
 from svc.bus import errors, limits, subjects
 from svc.router import attempt, breaker, course, facts, turns
-from svc.wire import base, envelope, quality, retriever, turn
+from svc.wire import base, envelope, quality, retriever, status, turn
 from tests.unit.router import setup
 
 pytestmark = pytest.mark.anyio
@@ -249,13 +249,13 @@ async def test_planned_turns_are_shed_first_when_the_model_has_a_queue(
 ) -> None:
     company = setup.Company()
 
-    async def waiting(service: str) -> int:
-        return 11
+    async def queue(service: str) -> status.Queue:
+        return status.Queue(waiting=7, working=5)
 
-    monkeypatch.setattr(company.bus, "waiting", waiting)
+    monkeypatch.setattr(company.bus, "queue", queue)
     planned = await run(company, setup.a_turn("t1", origin="organic"))
     asked = await run(company, setup.a_turn("t2"))
-    assert (planned.outcome, planned.reason) == ("shed", "11 requests are in the model's queue")
+    assert (planned.outcome, planned.reason) == ("shed", "7 requests wait for the model")
     assert asked.outcome == "answered"
     assert len(company.generations) == 1
 
