@@ -58,9 +58,10 @@ class Tally:
 
     def __init__(self) -> None:
         self._offered: dict[Asked, None] = {}
-        self._accepted: set[Asked] = set()
+        self._promised: dict[Asked, str] = {}
+        """What was accepted -> the turn that would answer it, as the surface announced it."""
         self._turns: dict[str, Asked] = {}
-        """Turn -> what it answers, as the surface announced it: history names nothing else."""
+        """The other way round: a line of history names nothing but its turn."""
         self._shown: set[Asked] = set()
         self._numbered: defaultdict[Asked, set[tuple[int, Post]]] = defaultdict(set)
         self._remembered: defaultdict[Asked, set[Post]] = defaultdict(set)
@@ -72,7 +73,7 @@ class Tally:
 
     def accept(self, asked: Asked, turn: str) -> None:
         """The surface promised an answer, under this id."""
-        self._accepted.add(asked)
+        self._promised[asked] = turn
         self._turns[turn] = asked
 
     def show(self, number: int, asked: Asked, post: Post) -> bool:
@@ -106,15 +107,15 @@ class Tally:
 
     def missing(self) -> tuple[Asked, ...]:
         """Accepted and not shown, as things stand."""
-        missing = self._accepted - self._shown
+        missing = self._promised.keys() - self._shown
         return tuple(asked for asked in self._offered if asked in missing)
 
     def turn_of(self, asked: Asked) -> str:
         """The id under which the system runs it; "" while nobody has told."""
-        return next((turn for turn, known in self._turns.items() if known == asked), "")
+        return self._promised.get(asked, "")
 
     def verdict(self) -> Verdict:
-        accepted = tuple(asked for asked in self._offered if asked in self._accepted)
+        accepted = tuple(asked for asked in self._offered if asked in self._promised)
         return Verdict(
             accepted=accepted,
             answered=tuple(asked for asked in accepted if asked in self._shown),

@@ -82,7 +82,7 @@ class Trial:
 
     async def run(self) -> report.Report:
         """Start, strike, count, stop. Raises StackError when the stack doesn't come up, or a part back."""
-        with _folder(self.asked.data) as data:
+        with folder(self.asked.data) as data:
             async with stage.standing(data, self.asked.delay_ms) as target:
                 found = await self._meet(target)
             if self.asked.data or not found.is_sound:
@@ -137,7 +137,7 @@ class Trial:
         """Until everything accepted is answered, or nothing came for so long that it is lost."""
         since, reloads = time.monotonic(), 0
         while self._tally.missing():
-            silence = time.monotonic() - max(since, *people.shown_at.values())
+            silence = time.monotonic() - max((since, *people.shown_at.values()))
             if silence > QUIET_S:
                 return
             if silence < RELOAD_S:
@@ -201,7 +201,7 @@ async def _save(auditor: audit.Auditor, data: Path, turns: Sequence[str]) -> Non
 
 
 @contextlib.contextmanager
-def _folder(asked: Path | None) -> Iterator[Path]:
+def folder(asked: Path | None) -> Iterator[Path]:
     """The data folder. One of our own doesn't survive an interruption; after any other trouble it stays.
 
     Raises ConfigError for one that is not empty: a run fills it with made-up talk.
