@@ -86,8 +86,10 @@ other writer, for a pack, for Discord; their own expiry ends them long before.""
 TRUSTED_DELIVERIES = 2
 """Deliveries of such a message that cost nothing extra; from the next one on crashes are counted, and after
 `DELIVERIES_MAX` of those it is poison as well."""
+ALONE_CRASHES = 3
+"""What so many processes died of, or beside, is tried alone: it is poison, or soon known not to be."""
 QUARANTINE_S = 5.0
-"""A process tries one message that killed another at a time; the others come back after this."""
+"""What must be tried alone waits so long for its turn, and comes back after as long again."""
 LAST_WORDS_S = 20.0
 """What must still be recorded about a message that was buried; longer than storing takes."""
 PIN_S = 3.0

@@ -157,13 +157,19 @@ async def test_a_process_that_only_hung_takes_its_name_back() -> None:
     assert await names(source) == 0
 
 
-async def test_suspects_are_tried_one_at_a_time() -> None:
+async def crash(source: memory.Memory, *turns: str, times: int) -> None:
+    """So many processes die while they work on all of these."""
+    for number in range(times):
+        crashed = Process(source, f"crashed{number}")
+        for turn_id in turns:
+            await crashed.die(delivery(turn_id))
+
+
+async def test_what_killed_too_often_is_tried_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash takes down what runs beside the poison: nobody innocent may run beside it again and again."""
+    monkeypatch.setattr(limits, "QUARANTINE_S", 0.05)
     source = memory.Memory()
-    crashed = Process(source, "crashed")
-    crashed.go_on = anyio.Event()
-    for turn_id in ("t1", "t2"):
-        await crashed.die(delivery(turn_id))
+    await crash(source, "t1", "t2", times=limits.ALONE_CRASHES)
     one = Process(source, "one")
     one.go_on = anyio.Event()
     async with anyio.create_task_group() as tasks:
@@ -172,7 +178,8 @@ async def test_suspects_are_tried_one_at_a_time() -> None:
         with pytest.raises(errors.Retry, match="tried first") as caught:
             await one.deliver(delivery("t2"))
         assert caught.value.after_s == limits.QUARANTINE_S
-        assert await suspect.Suspects(source, "peek").begin(CONSUMER, delivery("t2")) == 1  # we didn't sign
+        crashes = limits.ALONE_CRASHES  # we didn't sign
+        assert await suspect.Suspects(source, "peek").begin(CONSUMER, delivery("t2")) == crashes
         tasks.start_soon(one.deliver, delivery("t3"))  # nobody died of this one
         with anyio.fail_after(2):
             while "t3" not in one.handled:
@@ -180,6 +187,68 @@ async def test_suspects_are_tried_one_at_a_time() -> None:
         one.go_on.set()
     await one.deliver(delivery("t2"))
     assert one.handled == ["t1", "t3", "t2"]
+
+
+async def test_a_few_restarts_do_not_make_answers_come_one_by_one() -> None:
+    source = memory.Memory()
+    await crash(source, "t1", "t2", times=limits.ALONE_CRASHES - 1)
+    one = Process(source, "one")
+    one.go_on = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        for turn_id in ("t1", "t2"):
+            tasks.start_soon(one.deliver, delivery(turn_id))
+        with anyio.fail_after(2):
+            while len(one.handled) < 2:
+                await anyio.sleep(0.001)
+        one.go_on.set()
+
+
+@pytest.mark.parametrize("more", [0, 1], ids=["as many as may wait", "one more"])
+async def test_those_that_must_be_alone_follow_each_other(more: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a pause: a pause for each would be minutes for all."""
+    monkeypatch.setattr(limits, "QUARANTINE_S", 60.0)
+    source = memory.Memory()
+    turns = [f"t{number}" for number in range(1 + suspect.WAITING_MAX + more)]
+    await crash(source, *turns, times=limits.ALONE_CRASHES)
+    one, given_back = Process(source, "one"), 0
+
+    async def deliver(turn_id: str) -> None:
+        nonlocal given_back
+        try:
+            await one.deliver(delivery(turn_id))
+        except errors.Retry:
+            given_back += 1
+
+    with anyio.fail_after(5):
+        one.go_on = anyio.Event()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(deliver, turns[0])
+            await one.begun.wait()
+            for turn_id in turns[1:]:
+                tasks.start_soon(deliver, turn_id)
+            await anyio.wait_all_tasks_blocked()
+            assert one.handled == ["t0"]
+            one.go_on.set()
+    assert (len(one.handled), given_back) == (len(turns) - more, more)
+    assert await names(source) == more
+
+
+async def test_who_is_stopped_while_it_waits_leaves_the_place_to_others() -> None:
+    source = memory.Memory()
+    await crash(source, "t1", "t2", "t3", times=limits.ALONE_CRASHES)
+    one = Process(source, "one")
+    one.go_on = anyio.Event()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(one.deliver, delivery("t1"))
+        await one.begun.wait()
+        async with anyio.create_task_group() as stopped:
+            stopped.start_soon(one.deliver, delivery("t2"))
+            await anyio.wait_all_tasks_blocked()
+            stopped.cancel_scope.cancel()
+        tasks.start_soon(one.deliver, delivery("t3"))
+        await anyio.wait_all_tasks_blocked()
+        one.go_on.set()
+    assert one.handled == ["t1", "t3"]
 
 
 async def test_last_words_that_kill_are_left_unsaid_in_the_end() -> None:
@@ -236,22 +305,3 @@ async def test_two_who_sign_at_once_both_stand_there() -> None:
         for number in range(4):
             tasks.start_soon(suspect.Suspects(source, f"p{number}").begin, CONSUMER, delivery())
     assert await suspect.Suspects(source, "next").begin(CONSUMER, delivery()) == 4
-
-
-async def test_of_two_suspects_that_come_at_once_one_is_tried() -> None:
-    source = memory.Memory()
-    for turn_id in ("t1", "t2"):
-        await suspect.Suspects(source, "dead").begin(CONSUMER, delivery(turn_id))
-    one, given_back = Process(source, "one"), 0
-
-    async def deliver(turn_id: str) -> None:
-        nonlocal given_back
-        try:
-            await one.deliver(delivery(turn_id))
-        except errors.Retry:
-            given_back += 1
-
-    async with anyio.create_task_group() as tasks:
-        for turn_id in ("t1", "t2"):
-            tasks.start_soon(deliver, turn_id)
-    assert (len(one.handled), given_back) == (1, 1)
