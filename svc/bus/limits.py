@@ -15,11 +15,10 @@ HEADER_BYTES_MAX = 64 * 1024
 """The most that the server takes of headers. A stream's largest message is a body and headers."""
 WORK_MSGS_MAX = 5_000
 """Waiting requests per service: beyond this a caller is told `Overloaded` at once."""
-MODEL_WAITING_MAX = 32
-"""The same for the model, where waiting is long: five at once at 4 s each, and the last of 32 is done after
-26 s; one at a time at 3 s (the embedded model on two cores), after 96 s, about `TURN_S`. Below the turns
-that one router works on at once, or nobody would ever meet it. Whoever comes later is told so now instead of
-being refused 90 s later."""
+MODEL_WAITING_MAX = 100
+"""The same for the model, where waiting is long: five at once, 4 s each, and the last of 100 is done after
+80 s, just inside `TURN_S`. More than one router works on at once, so that a model that is started again costs
+time and no answers; with several routers whoever comes later is told so now instead of after 90 s."""
 WORK_BYTES_MAX = 64 * MIB
 """The same bound in bytes: 5,000 prompts of 13 KiB."""
 RECORD_BYTES_MAX = 2_048 * MIB

@@ -20,8 +20,8 @@ from svc.stack import part
         (limits.WORK_AGE_S, limits.HANDLE_S),
         (limits.RECORD_AGE_S, limits.TURN_AGE_S + limits.SAY_AGE_S),
         (limits.DEAD_AGE_S, limits.RECORD_AGE_S),
-        # More turns than the model's queue holds, or nobody would meet its end.
-        (settings.Settings().router_slots, limits.MODEL_WAITING_MAX + limits.MODEL_SLOTS),
+        # One router's turns all fit into the model's queue: a model that restarts costs no answers.
+        (limits.MODEL_WAITING_MAX, settings.Settings().router_slots + limits.MODEL_SLOTS),
         # Leases: renewed several times before they run out; taken over well within what a person waits.
         (limits.ACK_WAIT_S, 3 * limits.HEARTBEAT_S),
         (limits.MODEL_ACK_WAIT_S, 3 * limits.HEARTBEAT_S),
