@@ -31,8 +31,8 @@ SIGN_S = 1.0
 """Signing takes 0.7 ms; what takes longer than this goes on without."""
 TRIES = 5
 WAITING_MAX = 8
-"""Messages that wait in their slots to be tried alone; others come back later and leave the slots to those that
-nobody died of."""
+"""Messages that wait in their slots to be tried alone; others come back later and leave the slots to those
+that nobody died of."""
 
 
 class Signed(msgspec.Struct, frozen=True):

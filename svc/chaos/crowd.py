@@ -16,12 +16,18 @@ import anyio.abc
 import msgspec
 
 from svc import errors
+from svc.bus import limits
 from svc.chaos import events, plan, tally
 
 PEOPLE = 6
 """Who say something at the same time: with three characters, up to 18 turns are on their way."""
 PATIENCE_S = 3.0
 """Who got no answer for this long says the next thing anyway: trouble meets fresh turns, too."""
+UNANSWERED_MAX = limits.MODEL_WAITING_MAX * 3 // 4
+"""Turns on their way at which nobody says anything new: more than may wait for the model are rightly shed,
+and this is about trouble, not about overload."""
+FORGOTTEN_S = 120.0
+"""Nobody waits for an answer longer than this before saying something new; it may be lost."""
 SAY_TRY_S = 10.0
 """One try to say something. A bridge that hangs takes the connection and stays silent."""
 SAY_S = 300.0
@@ -86,13 +92,17 @@ class Crowd:
         self._address = address
         self._tally = counted
         self._answered: dict[tally.Asked, anyio.Event] = {}
+        self._offered_at: dict[tally.Asked, float] = {}
         self.accepted_at: dict[tally.Asked, float] = {}
         self.shown_at: dict[tally.Asked, float] = {}
-        """Both in seconds of `time.monotonic`, when it was first accepted and first shown."""
-        self.offered = 0
-        """Turns."""
+        """In seconds of `time.monotonic`, when it was accepted and first shown."""
         self.reloaded: list[tally.Asked] = []
         """Answers that no open page showed, only one that was loaded anew."""
+
+    @property
+    def offered(self) -> int:
+        """Turns."""
+        return len(self._offered_at)
 
     async def cast(self) -> tuple[str, ...]:
         """Ids of the characters. Raises what `aiohttp` raises."""
@@ -109,6 +119,7 @@ class Crowd:
 
         async def person() -> None:
             for message in left:
+                await self._room(message)
                 await may_offer(message)
                 await self._say(message)
                 with anyio.move_on_after(PATIENCE_S):
@@ -119,12 +130,21 @@ class Crowd:
             for _ in range(PEOPLE):
                 people.start_soon(person)
 
+    async def _room(self, message: plan.Message) -> None:
+        """Wait until not too many turns are on their way, and take a place among them."""
+        while True:
+            since = time.monotonic() - FORGOTTEN_S
+            asked = (one for one, at in self._offered_at.items() if at > since and one not in self.shown_at)
+            if len(list(asked)) < UNANSWERED_MAX:
+                self._offered_at |= dict.fromkeys(_asked(message), time.monotonic())
+                return
+            await anyio.sleep(AGAIN_S)
+
     async def _say(self, message: plan.Message) -> None:
         """Until it is taken. Raises StackError when it is refused for good: then we talk nonsense."""
         asked = _asked(message)
         self._tally.offer(asked)
         self._answered |= {one: anyio.Event() for one in asked}
-        self.offered += len(asked)
         body = {
             "text": message.text,
             "to": message.to,

@@ -93,6 +93,22 @@ async def test_nobody_speaks_out_of_turn() -> None:
     assert {said["native"] for said in shown.said} == {message.native for message in messages}
 
 
+async def test_people_wait_when_too_much_is_on_its_way_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(crowd, "UNANSWERED_MAX", 4)
+    monkeypatch.setattr(crowd, "FORGOTTEN_S", 0.5)
+    shown, counted = page.Page(), tally.Tally()
+    messages = [plan.Message(number, f"n{number}", "den", "Beer?", ("peter",)) for number in range(40)]
+    async with page.visited(shown, counted) as people:
+        with anyio.move_on_after(0.4):
+            await people.talk(messages, at_once)
+        assert people.offered == crowd.UNANSWERED_MAX
+    async with page.visited(page.Page(), counted) as people:
+        await talked(people, *messages[:10])
+        assert people.offered == 10
+
+
 async def test_a_broken_stream_is_opened_again_where_it_broke() -> None:
     shown, counted = page.Page(), tally.Tally()
     shown.streams = [
