@@ -88,21 +88,21 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_many_kills(seed: str, tmp_path: Path) -> None:
-    found = ran(tmp_path, "--turns", "150", "--kills", "24", "--seed", seed)
+    found = ran(tmp_path, "--turns", "90", "--kills", "24", "--seed", seed)
     assert set(found["kills_by_part"].values()) == {2}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_parts_that_hang_for_20_seconds(tmp_path: Path) -> None:
-    found = ran(tmp_path, "--turns", "60", "--kills", "7", "--hang-s", "20", "--seed", "1")
-    assert (found["mode"], found["kills"]) == ("hang", 7)
+    found = ran(tmp_path, "--turns", "45", "--kills", "6", "--hang-s", "20", "--seed", "1")
+    assert (found["mode"], found["kills"]) == ("hang", 6)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_power_cut_that_takes_what_was_not_synced(tmp_path: Path) -> None:
-    found = ran(tmp_path, "--turns", "90", "--kills", "8", "--cut", "--seed", "2")
+    found = ran(tmp_path, "--turns", "60", "--kills", "8", "--cut", "--seed", "2")
     assert (found["mode"], found["kills"]) == ("cut", 8)
     asynchronous = {stream.name for stream in streams.STREAMS if stream.durability == "async"}
     assert "LOG" in found["cut_bytes"]
