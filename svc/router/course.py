@@ -101,7 +101,8 @@ class Course:
 
     def _stamped(self, reached: turn.Ended, stored_at: float, noted: notes.Notes) -> turn.Ended:
         at = noted.number("at", self._now)
-        ms = round((at - stored_at) * 1000, 1)
+        # Noted, too: a delivery tells the store time in nanoseconds, the record in microseconds.
+        ms = noted.number("ms", lambda: round((at - stored_at) * 1000, 1))
         return msgspec.structs.replace(reached, at=at, ms=ms, noted=noted.taken)
 
     async def _reach(

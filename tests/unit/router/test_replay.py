@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import hypothesis
 import msgspec
 import pytest
@@ -67,6 +69,12 @@ async def test_a_replay_comes_to_the_same_byte_for_byte(company: setup.Company) 
     assert done.identical
     assert len(done.steps) >= 4
     assert len(company.generations) + len(company.assessments) == asked
+
+
+async def test_a_store_time_that_the_record_tells_less_exactly_makes_no_difference() -> None:
+    kept = await recorded(setup.Company())
+    rounded = dataclasses.replace(kept, stored_at=kept.stored_at + 0.00005)
+    assert (await replay.run(rounded, settings.Settings())).identical
 
 
 async def test_a_planned_turn_replays_with_its_fence() -> None:
