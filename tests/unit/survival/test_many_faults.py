@@ -55,7 +55,7 @@ def test_everything_goes_wrong(talk: list[world.Said], plan: Plan) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@hypothesis.settings(max_examples=1_000)
+@hypothesis.settings(max_examples=300)
 @hypothesis.given(TALK, plans())
 def test_everything_goes_wrong_in_more_ways(talk: list[world.Said], plan: Plan) -> None:
     survives(talk, plan)
