@@ -71,10 +71,15 @@ class Gatherer:
             kept = self._prompts.get(turn_.character)
             if kept is None:
                 return
-            # A refusal stands on the record under its number: the stand-in gets the next.
+            # A refusal stands on the record under its number, even one that came just now: the stand-in gets
+            # the next.
             n += isinstance(error, errors.Refused)
             instead = steps.StandIn(CACHED_PACK, kept)
-            facts.prompt, _ = await asked.stand_in(instead, service, method, str(error), n=n)
+            while facts.prompt is NO_PROMPT:
+                try:
+                    facts.prompt, _ = await asked.stand_in(instead, service, method, str(error), n=n)
+                except errors.Refused:
+                    n += 1
         if asked.stood_in(service, method, n):
             facts.degrade(CACHED_PACK)
         self._prompts[turn_.character] = facts.prompt

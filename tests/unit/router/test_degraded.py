@@ -94,6 +94,27 @@ async def test_an_answer_that_came_just_before_giving_up_counts() -> None:
     assert settled.result == came.result
 
 
+async def test_a_refusal_that_came_just_before_giving_up_is_not_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whoever stood still says late that it is too late, while the router takes the pack it remembers."""
+    company = setup.Company()
+    runner = company.runner()
+    await run(company, setup.a_turn("t0", "One?"), runner)
+    company.absent = {"characters"}
+    settle = company.bus.settle
+    refusal = envelope.Reply(refusal=envelope.Refusal(code="deadline_passed", message="too late"))
+
+    async def too_late(subject: str, reply: envelope.Reply) -> envelope.Reply:
+        await company.bus.publish(subjects.reply("characters", "prompt", "t1"), refusal)
+        return await settle(subject, reply)
+
+    monkeypatch.setattr(company.bus, "settle", too_late)
+    ended = await run(company, setup.a_turn(), runner)
+    assert (ended.outcome, ended.degraded) == ("answered", ("cached_pack",))
+    assert (await reply(company, "characters", "prompt", 1)).stand_in == "cached_pack"
+
+
 @pytest.mark.parametrize("how", ["absent", "silent"])
 async def test_the_third_failure_opens_the_breaker_and_nobody_waits_any_more(
     how: str, monkeypatch: pytest.MonkeyPatch
