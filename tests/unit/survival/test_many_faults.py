@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+import random
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from tests.unit.survival import cast, fate, verdict, world
+from tests.unit.survival import cast, fate, sloppy, verdict, world
 
 KINDS: tuple[fate.Kind, ...] = ("crash", "crash", "freeze", "unheard", "cut", "wipe", "unplug")
 POINTS = 30
@@ -19,10 +23,20 @@ SAID = st.builds(
     after_s=st.sampled_from((0.0, 0.5, 3.0, 12.0)),
 )
 TALK = st.lists(SAID, min_size=2, max_size=4)
-Plan = tuple[int, list[fate.Fault]]
 
 
-def _faults(instances: int) -> st.SearchStrategy[Plan]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Plan:
+    """What goes wrong."""
+
+    faults: list[fate.Fault]
+    instances: int = 1
+    forgetful: bool = False
+    order: int | None = None
+    """Seed of the order in which messages come; None = as they should."""
+
+
+def _plans(instances: int) -> st.SearchStrategy[Plan]:
     seconds = [f"{name}-2" for name in world.SERVICES] if instances == 2 else []
     fault = st.builds(
         fate.Fault,
@@ -31,32 +45,36 @@ def _faults(instances: int) -> st.SearchStrategy[Plan]:
         moment=st.sampled_from(("before", "after")),
         kind=st.sampled_from(KINDS),
     )
-    several = st.lists(fault, min_size=2, max_size=4, unique_by=lambda one: (one.process, one.point))
-    return st.tuples(st.just(instances), several)
+    return st.builds(
+        Plan,
+        faults=st.lists(fault, min_size=2, max_size=4, unique_by=lambda one: (one.process, one.point)),
+        instances=st.just(instances),
+        forgetful=st.booleans(),
+        order=st.none() | st.integers(0, 99),
+    )
 
 
-def plans() -> st.SearchStrategy[Plan]:
-    """How many processes each service has, and what happens to them."""
-    return st.integers(1, 2).flatmap(_faults)
+PLANS = st.integers(1, 2).flatmap(_plans)
 
 
 def survives(talk: list[world.Said], plan: Plan) -> None:
-    instances, faults = plan
-    played = world.World(faults, instances=instances).play(*talk)
+    order = None if plan.order is None else random.Random(plan.order)
+    server = functools.partial(sloppy.Sloppy, forgetful=plan.forgetful, order=order)
+    played = world.World(plan.faults, instances=plan.instances, server=server).play(*talk)
     # With several faults a turn may run out of time or attempts; then it ends in an honest notice.
     assert verdict.problems(played, answered=False) == []
 
 
 @hypothesis.settings(max_examples=25, derandomize=True)
-@hypothesis.given(TALK, plans())
+@hypothesis.given(TALK, PLANS)
 def test_everything_goes_wrong(talk: list[world.Said], plan: Plan) -> None:
     survives(talk, plan)
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
-@hypothesis.settings(max_examples=300)
-@hypothesis.given(TALK, plans())
+@pytest.mark.timeout(900)
+@hypothesis.settings(max_examples=500)
+@hypothesis.given(TALK, PLANS)
 def test_everything_goes_wrong_in_more_ways(talk: list[world.Said], plan: Plan) -> None:
     survives(talk, plan)
 
@@ -64,4 +82,21 @@ def test_everything_goes_wrong_in_more_ways(talk: list[world.Said], plan: Plan) 
 @pytest.mark.parametrize("point", [1, 5])
 def test_who_stands_still_with_a_request_answers_it_once(point: int) -> None:
     """Its lease runs out, and the only one to take it again is the same process."""
-    survives([world.Said(refuse=1)], (1, [fate.Fault("llm", point, kind="freeze")]))
+    survives([world.Said(refuse=1)], Plan([fate.Fault("llm", point, kind="freeze")]))
+
+
+def test_a_refusal_for_being_late_comes_while_the_router_gives_up() -> None:
+    """The router stands still, and the prompt it asked for is held up by a broker that is away."""
+    talk = [
+        world.Said(2, after_s=3.0),
+        world.Said(2, (cast.PETER, cast.BRIAN), after_s=0.5),
+        world.Said(0, (cast.BRIAN,), "console-den"),
+        world.Said(0, (cast.BRIAN,), "console-den"),
+    ]
+    faults = [
+        fate.Fault("console", 7, kind="cut"),
+        fate.Fault("router", 18, kind="freeze"),
+        fate.Fault("tuning", 26, kind="unheard"),
+        fate.Fault("retriever", 20, "before", "cut"),
+    ]
+    survives(talk, Plan(faults, order=1))
