@@ -72,8 +72,8 @@ def test_everything_goes_wrong(talk: list[world.Said], plan: Plan) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
-@hypothesis.settings(max_examples=500)
+@pytest.mark.timeout(600)
+@hypothesis.settings(max_examples=300)
 @hypothesis.given(TALK, PLANS)
 def test_everything_goes_wrong_in_more_ways(talk: list[world.Said], plan: Plan) -> None:
     survives(talk, plan)
